@@ -1,0 +1,294 @@
+"""The nouns: claims, documents, passages, evidence and verdicts, and the labels with their factors.
+
+A label of Factify 2 (arXiv:2304.03897) is a text relation and an image relation, with a refuted text
+overriding the image:
+
+| text relation | same picture | label |
+| --- | --- | --- |
+| support | yes | Support_Multimodal |
+| support | no | Support_Text |
+| insufficient | yes | Insufficient_Multimodal |
+| insufficient | no | Insufficient_Text |
+| refute | either | Refute |
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Self
+
+
+class Label(StrEnum):
+    """How well the evidence supports a claim, as Factify 2 names it."""
+
+    SUPPORT_TEXT = "Support_Text"
+    SUPPORT_MULTIMODAL = "Support_Multimodal"
+    INSUFFICIENT_TEXT = "Insufficient_Text"
+    INSUFFICIENT_MULTIMODAL = "Insufficient_Multimodal"
+    REFUTE = "Refute"
+
+
+class TextRelation(StrEnum):
+    """What the evidence text says of the claim text."""
+
+    SUPPORT = "support"
+    INSUFFICIENT = "insufficient"
+    REFUTE = "refute"
+
+
+LABELS: tuple[Label, ...] = tuple(Label)
+TEXT_RELATIONS: tuple[TextRelation, ...] = tuple(TextRelation)
+
+
+def label_of(relation: TextRelation, same_picture: bool) -> Label:
+    """The label that follows from a text relation and an image relation."""
+    if relation is TextRelation.REFUTE:
+        return Label.REFUTE
+    if relation is TextRelation.SUPPORT:
+        return Label.SUPPORT_MULTIMODAL if same_picture else Label.SUPPORT_TEXT
+    return Label.INSUFFICIENT_MULTIMODAL if same_picture else Label.INSUFFICIENT_TEXT
+
+
+def text_relation_of(label: Label) -> TextRelation:
+    """The text relation of a label."""
+    if label is Label.REFUTE:
+        return TextRelation.REFUTE
+    if label in (Label.SUPPORT_TEXT, Label.SUPPORT_MULTIMODAL):
+        return TextRelation.SUPPORT
+    return TextRelation.INSUFFICIENT
+
+
+def same_picture_of(label: Label) -> bool | None:
+    """Whether a label says that both sides show the same picture; None for Refute, which does not say."""
+    if label is Label.REFUTE:
+        return None
+    return label in (Label.SUPPORT_MULTIMODAL, Label.INSUFFICIENT_MULTIMODAL)
+
+
+def label_probabilities(
+    text_relation: dict[TextRelation, float], same_picture: float | None
+) -> dict[Label, float]:
+    """Probabilities of the five labels from those of the two factors, taken as independent.
+
+    Args:
+        text_relation: Probability of each text relation; they sum to one.
+        same_picture: Probability that both sides show the same picture; None without two pictures,
+            when a multimodal label has probability zero.
+    """
+    same = 0.0 if same_picture is None else same_picture
+    support = text_relation[TextRelation.SUPPORT]
+    insufficient = text_relation[TextRelation.INSUFFICIENT]
+    return {
+        Label.SUPPORT_TEXT: support * (1 - same),
+        Label.SUPPORT_MULTIMODAL: support * same,
+        Label.INSUFFICIENT_TEXT: insufficient * (1 - same),
+        Label.INSUFFICIENT_MULTIMODAL: insufficient * same,
+        Label.REFUTE: text_relation[TextRelation.REFUTE],
+    }
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What is to be checked.
+
+    Attributes:
+        text: The claim in words; not empty.
+        image: Path of the picture that goes with it.
+        ocr: Text found in that picture, where it is known.
+    """
+
+    text: str
+    image: str | Path | None = None
+    ocr: str | None = None
+
+
+@dataclass(frozen=True)
+class Document:
+    """A piece of evidence as it was published.
+
+    Attributes:
+        id: Unique in its corpus.
+        text: The whole text.
+        title: Headline.
+        url: Where it was published; shown, never a feature.
+        date: Date of publication, ISO 8601 (YYYY-MM-DD).
+        image: Path of its picture.
+        ocr: Text found in that picture, where it is known.
+    """
+
+    id: str
+    text: str
+    title: str | None = None
+    url: str | None = None
+    date: str | None = None
+    image: str | Path | None = None
+    ocr: str | None = None
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A run of sentences of a document.
+
+    Attributes:
+        document_id: The document it is from.
+        start: Offset of its first character in the document's text.
+        end: Offset one past its last character; `text == document.text[start:end]`.
+        text: The words themselves.
+    """
+
+    document_id: str
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True)
+class CitedPassage:
+    """A passage that a verdict rests on, with what a reader needs to find it.
+
+    Attributes:
+        passage: The passage.
+        score: Cosine of claim and passage vectors, in [-1, 1].
+        title: Title of its document.
+        url: Address of its document.
+        date: Date of its document.
+    """
+
+    passage: Passage
+    score: float
+    title: str | None = None
+    url: str | None = None
+    date: str | None = None
+
+
+@dataclass(frozen=True)
+class CitedImage:
+    """A picture of the evidence beside the claim's.
+
+    Attributes:
+        document_id: The document that shows it.
+        path: The picture's file.
+        score: Cosine of the pooled image vectors, in [-1, 1].
+        same_picture: Probability that it is the same picture as the claim's.
+        title: Title of its document.
+        url: Address of its document.
+        date: Date of its document.
+    """
+
+    document_id: str
+    path: str
+    score: float
+    same_picture: float | None = None
+    title: str | None = None
+    url: str | None = None
+    date: str | None = None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a verdict rests on.
+
+    Attributes:
+        passages: Passages used, most similar first.
+        image: The picture that was compared with the claim's: of the cited documents, the most
+            similar one. None when the claim or all of them have no picture.
+        elsewhere: Pictures of other documents in the index that are like the claim's, most similar
+            first: where else the picture was seen. They do not enter the label.
+        warnings: What was missing or could not be read, one sentence each.
+    """
+
+    passages: tuple[CitedPassage, ...] = ()
+    image: CitedImage | None = None
+    elsewhere: tuple[CitedImage, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types only, as JSON holds them."""
+        return _plain(asdict(self))
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """The inverse of `to_dict`."""
+        return cls(
+            passages=tuple(
+                CitedPassage(**{**cited, "passage": Passage(**cited["passage"])})
+                for cited in data["passages"]
+            ),
+            image=None if data["image"] is None else CitedImage(**data["image"]),
+            elsewhere=tuple(CitedImage(**image) for image in data["elsewhere"]),
+            warnings=tuple(data["warnings"]),
+        )
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the evidence says of a claim, how sure that is, and what it rests on.
+
+    Attributes:
+        label: The most probable label.
+        probabilities: Calibrated probability of each label; they sum to one and follow from the two
+            factors below (`label_probabilities`).
+        text_relation: Probability of each text relation.
+        image_relation: Probability that claim and evidence show the same picture; None without two
+            pictures.
+        evidence: What was used.
+        model: Hash of the checkpoint (fusion head, encoders and calibration) that gave the verdict.
+        index: Hash of the index that the evidence came from; None when the evidence was given.
+    """
+
+    label: Label
+    probabilities: dict[Label, float]
+    text_relation: dict[TextRelation, float]
+    image_relation: float | None
+    evidence: Evidence = field(default_factory=Evidence)
+    model: str = ""
+    index: str | None = None
+
+    @classmethod
+    def from_factors(
+        cls,
+        text_relation: dict[TextRelation, float],
+        image_relation: float | None,
+        evidence: Evidence,
+        model: str,
+        index: str | None = None,
+    ) -> Self:
+        """The verdict that follows from the two factors."""
+        probabilities = label_probabilities(text_relation, image_relation)
+        label = max(probabilities, key=probabilities.__getitem__)
+        return cls(label, probabilities, text_relation, image_relation, evidence, model, index)
+
+    @property
+    def confidence(self) -> float:
+        """Probability of the label."""
+        return self.probabilities[self.label]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types only, as JSON holds them."""
+        return _plain(asdict(self))
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """The inverse of `to_dict`."""
+        return cls(
+            label=Label(data["label"]),
+            probabilities={Label(k): float(v) for k, v in data["probabilities"].items()},
+            text_relation={TextRelation(k): float(v) for k, v in data["text_relation"].items()},
+            image_relation=data["image_relation"],
+            evidence=Evidence.from_dict(data["evidence"]),
+            model=data["model"],
+            index=data["index"],
+        )
+
+
+def _plain(value: Any) -> Any:
+    """`value` with tuples as lists, enumerations and paths as strings."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, (StrEnum, Path)):
+        return str(value)
+    return value

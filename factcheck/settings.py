@@ -1,0 +1,195 @@
+"""What a YAML file may say: one class for each kind, unknown keys refused by name."""
+
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from factcheck.errors import InvalidInputError, MissingResourceError
+
+T = TypeVar("T")
+
+Share = tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]]
+"""A half-open range of `Photograph.share`."""
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, and strict about unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TwinsSvtSettings(Settings):
+    """Shape of a Twins-SVT (arXiv:2104.13840, sections 3.3 and 4, table of variants).
+
+    Attributes:
+        side: Side of the square input, pixels.
+        dims: Width of each stage.
+        heads: Attention heads of each stage.
+        depths: Blocks of each stage; even ones attend locally, odd ones globally.
+        windows: Side of the local windows of each stage, tokens.
+        sub_windows: Side of the sub-windows that global attention summarises, tokens.
+        mlp_ratio: Width of the hidden layer over the width of the stage.
+    """
+
+    side: int = Field(128, ge=32, le=2048)
+    dims: tuple[int, int, int, int] = (32, 64, 160, 256)
+    heads: tuple[int, int, int, int] = (1, 2, 5, 8)
+    depths: tuple[int, int, int, int] = (2, 2, 6, 2)
+    windows: tuple[int, int, int, int] = (8, 8, 8, 4)
+    sub_windows: tuple[int, int, int, int] = (8, 4, 2, 1)
+    mlp_ratio: int = 4
+
+
+class ImageEncoderTraining(Settings):
+    """A training run of the image encoder (`training.image_encoder`).
+
+    Attributes:
+        photographs: Folders of photographs, relative to the data folder.
+        share: Photographs trained on.
+        validation_share: Photographs that the log's copy detection is measured on.
+        architecture: Shape of the network.
+        steps: Batches in the whole run.
+        batch_size: Photographs a batch, two views each.
+        cluster_size: Photographs of a batch that are look-alikes of one another.
+        neighbours: Look-alikes of a photograph that clusters are drawn from.
+        learning_rate: Of AdamW, at its highest.
+        warmup_steps: Steps until it is reached.
+        decay_fraction: Last part of the run, in which it falls to zero.
+        temperature: Divides similarities in the contrastive losses.
+        token_weight: Weight of the contrast of token grids.
+        distillation_weight: Weight of the distance to the teacher.
+        bfloat16: Whether the forward pass runs in bfloat16.
+        workers: Processes that edit photographs.
+        log_every: Steps between rows of the log.
+        evaluate_every: Steps between measurements and checkpoints.
+        seed: Of everything random.
+    """
+
+    kind: Literal["image-encoder"]
+    photographs: list[Path]
+    share: Share = (0.0, 0.75)
+    validation_share: Share = (0.88, 0.92)
+    architecture: TwinsSvtSettings = TwinsSvtSettings()
+    steps: int = Field(2400, ge=1)
+    batch_size: int = Field(64, ge=2)
+    cluster_size: int = Field(4, ge=1)
+    neighbours: int = Field(8, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    warmup_steps: int = Field(150, ge=1)
+    decay_fraction: float = Field(0.35, gt=0, le=1)
+    temperature: float = Field(0.06, gt=0)
+    token_weight: float = Field(0.5, ge=0)
+    distillation_weight: float = Field(2.0, ge=0)
+    bfloat16: bool = True
+    workers: int = Field(2, ge=0)
+    log_every: int = Field(20, ge=1)
+    evaluate_every: int = Field(200, ge=1)
+    seed: int = 0
+
+
+class FusionHeadSettings(Settings):
+    """Shape of the fusion head (`fusion.head`).
+
+    Attributes:
+        width: Width of its tokens.
+        heads: Attention heads of a layer.
+        layers: Transformer layers.
+        dropout: Probability of dropping an activation in training.
+        passages: Evidence passages it reads, K.
+    """
+
+    width: int = Field(192, ge=8, le=4096)
+    heads: int = Field(6, ge=1, le=64)
+    layers: int = Field(3, ge=1, le=48)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    passages: int = Field(5, ge=1, le=64)
+
+
+class PassageSettings(Settings):
+    """How documents are cut into passages (`retrieval.passages`).
+
+    Attributes:
+        max_characters: Longest passage, unless one sentence is longer.
+        overlap_sentences: Sentences that a passage shares with the one before.
+    """
+
+    max_characters: int = Field(480, ge=40, le=20_000)
+    overlap_sentences: int = Field(1, ge=0, le=10)
+
+
+class FusionTraining(Settings):
+    """A training run of the fusion head (`training.fusion`).
+
+    Attributes:
+        text_encoder: `embedded`, a folder, or a sentence-transformers model of the hub.
+        image_encoder: `embedded`, a folder, or a Twins-SVT of timm with its pretrained tag.
+        passages: How documents are cut.
+        head: Shape of the head.
+        epochs: Passes over the training rows, at most.
+        patience: Epochs without a better validation score after which training stops.
+        batch_size: Examples a batch.
+        learning_rate: Of AdamW, at its highest.
+        weight_decay: Of AdamW, on matrices.
+        image_weight: Weight of the image relation's loss.
+        label_weight: Weight of the label's loss.
+        label_smoothing: Of the text relation's loss.
+        modality_dropout: Probability of hiding a side's picture, or both OCR texts, in training.
+        distractors: Probability that an example is read with passages of other documents among its
+            own, as retrieval gives them.
+        calibration_share: Share of the validation rows that calibration is fitted on; early stopping
+            uses the others.
+        seed: Of everything random.
+    """
+
+    kind: Literal["fusion"]
+    text_encoder: str = "embedded"
+    image_encoder: str = "embedded"
+    passages: PassageSettings = PassageSettings()
+    head: FusionHeadSettings = FusionHeadSettings()
+    epochs: int = Field(20, ge=1)
+    patience: int = Field(4, ge=1)
+    batch_size: int = Field(128, ge=1)
+    learning_rate: float = Field(5e-4, gt=0)
+    weight_decay: float = Field(0.05, ge=0)
+    image_weight: float = Field(0.5, ge=0)
+    label_weight: float = Field(0.5, ge=0)
+    label_smoothing: float = Field(0.05, ge=0, lt=1)
+    modality_dropout: float = Field(0.1, ge=0, lt=1)
+    distractors: float = Field(0.3, ge=0, le=1)
+    calibration_share: float = Field(0.5, gt=0, lt=1)
+    seed: int = 0
+
+
+TrainingSettings = Annotated[ImageEncoderTraining | FusionTraining, Field(discriminator="kind")]
+
+
+def read_yaml(path: Path, kind: type[T]) -> T:
+    """Read a YAML file as settings.
+
+    Args:
+        path: The file.
+        kind: A settings class, or a union of them told apart by `kind`.
+
+    Raises:
+        MissingResourceError: The file cannot be read.
+        InvalidInputError: It is not YAML, or says something that the settings do not know.
+    """
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise MissingResourceError(f"{path}: cannot be read ({error.strerror})") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"{path}: not a YAML file") from error
+    try:
+        return TypeAdapter(kind).validate_python(data)
+    except ValidationError as error:
+        raise InvalidInputError(f"{path}: {first_problem(error)}") from error
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first problem of a validation in one clause: where, and what."""
+    problem = error.errors()[0]
+    where = ".".join(str(part) for part in problem["loc"])
+    return f"{where}: {problem['msg']}" if where else str(problem["msg"])
