@@ -1,0 +1,73 @@
+"""Encodings kept on disk by content, so that an input is encoded once for good."""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from factcheck.errors import InvalidInputError, RunError
+
+
+class EncodingCache:
+    """A table from content key to float32 array, in one SQLite file.
+
+    SQLite is chosen for what it guarantees: several processes may read and write at once, and a crash
+    leaves the rows that were committed. Values are raw float32 bytes: nothing that could run code.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the cache, making it if there is none.
+
+        Raises:
+            InvalidInputError: The file is there but is no cache.
+            RunError: The file cannot be made.
+        """
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(path, timeout=60, isolation_level=None)
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute("PRAGMA synchronous=NORMAL")
+            self._connection.execute(
+                "CREATE TABLE IF NOT EXISTS encodings (key BLOB PRIMARY KEY, value BLOB) WITHOUT ROWID"
+            )
+        except sqlite3.DatabaseError as error:
+            raise InvalidInputError(f"{path}: not an encoding cache ({error})") from error
+        except OSError as error:
+            raise RunError(f"{path}: the encoding cache cannot be made ({error.strerror})") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the file."""
+        self._connection.close()
+
+    def get(self, keys: Sequence[bytes]) -> dict[bytes, np.ndarray]:
+        """The arrays, one-dimensional, of those keys that are there."""
+        found: dict[bytes, np.ndarray] = {}
+        for start in range(0, len(keys), 500):
+            chunk = keys[start : start + 500]
+            marks = ",".join("?" * len(chunk))
+            rows = self._connection.execute(
+                f"SELECT key, value FROM encodings WHERE key IN ({marks})", chunk
+            )
+            found.update((key, np.frombuffer(value, dtype=np.float32)) for key, value in rows)
+        return found
+
+    def put(self, items: Iterable[tuple[bytes, np.ndarray]]) -> None:
+        """Store arrays as float32; a key that is there already keeps its value."""
+        rows = [(key, np.ascontiguousarray(array, np.float32).tobytes()) for key, array in items]
+        try:
+            self._connection.execute("BEGIN")
+            self._connection.executemany("INSERT OR IGNORE INTO encodings VALUES (?, ?)", rows)
+            self._connection.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise RunError(f"{self.path}: the encoding cache cannot be written ({error})") from error

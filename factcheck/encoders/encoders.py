@@ -1,0 +1,186 @@
+"""The two encoders side by side, each input encoded once."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from PIL import Image
+
+from factcheck.encoders import image as image_module
+from factcheck.encoders import pictures
+from factcheck.encoders import text as text_module
+from factcheck.encoders.cache import EncodingCache
+from factcheck.encoders.image import ImageEncoder, pool
+from factcheck.encoders.text import TextEncoder
+from factcheck.errors import FactcheckError
+
+_CHUNK = 64
+_DECODERS = 2
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class PictureEncodings:
+    """Encodings of N picture files, each content once.
+
+    Attributes:
+        rows: (N,) int64; the row of each file below, or -1 where there is none or it is unreadable.
+        tokens: (U, T, C) float32 token grids of the U different pictures.
+        pooled: (U, C) float32 pooled vectors of unit length.
+        sha256: The U hashes of the files' bytes, in hexadecimal.
+        problems: For each unreadable file, by its position, one sentence that says why.
+    """
+
+    rows: np.ndarray
+    tokens: np.ndarray
+    pooled: np.ndarray
+    sha256: tuple[str, ...]
+    problems: dict[int, str]
+
+
+class Encoders:
+    """A text encoder and an image encoder with an optional cache on disk.
+
+    Attributes:
+        text: The text encoder.
+        image: The image encoder.
+        cache: Where encodings are kept, by content and by the hash of the encoder that made them.
+    """
+
+    def __init__(
+        self, text: TextEncoder, image: ImageEncoder, cache: EncodingCache | None = None
+    ) -> None:
+        self.text = text
+        self.image = image
+        self.cache = cache
+
+    @classmethod
+    def load(
+        cls,
+        text: str = text_module.EMBEDDED,
+        image: str = image_module.EMBEDDED,
+        cache: EncodingCache | None = None,
+    ) -> Self:
+        """Load both encoders by name; see `TextEncoder.load` and `ImageEncoder.load`."""
+        return cls(TextEncoder.load(text), ImageEncoder.load(image), cache)
+
+    def texts(self, texts: Sequence[str], on_progress: Progress | None = None) -> np.ndarray:
+        """Encode texts, each different one once.
+
+        Args:
+            texts: N texts.
+            on_progress: Called with the number of different texts done since the last call.
+
+        Returns:
+            (N, D) float32, rows of unit length.
+        """
+        unique = list(dict.fromkeys(texts))
+        keys = [self._key(self.text.sha256, text.encode()) for text in unique]
+        known = self.cache.get(keys) if self.cache else {}
+        new = [i for i, key in enumerate(keys) if key not in known]
+        if on_progress is not None and len(new) < len(unique):
+            on_progress(len(unique) - len(new))
+        vectors = np.zeros((len(unique), self.text.dimension), dtype=np.float32)
+        for i, key in enumerate(keys):
+            if key in known:
+                vectors[i] = known[key]
+        # The cache is written as the work goes on, so that a stopped run has lost little of it.
+        new.sort(key=lambda i: len(unique[i]), reverse=True)
+        for start in range(0, len(new), _CHUNK * 8):
+            chunk = new[start : start + _CHUNK * 8]
+            vectors[chunk] = self.text.encode([unique[i] for i in chunk], on_progress=on_progress)
+            if self.cache:
+                self.cache.put((keys[i], vectors[i]) for i in chunk)
+        row = {text: i for i, text in enumerate(unique)}
+        return vectors[[row[text] for text in texts]]
+
+    def pictures(
+        self, paths: Sequence[str | Path | None], on_progress: Progress | None = None
+    ) -> PictureEncodings:
+        """Decode and encode picture files, each different content once.
+
+        A file that cannot be read is a reported problem, not an exception: one bad picture among
+        thousands is a missing picture.
+
+        Args:
+            paths: N files; None where there is no picture.
+            on_progress: Called with the number of different pictures done since the last call.
+        """
+        with ThreadPoolExecutor(_DECODERS) as threads:
+            hashes = list(threads.map(_hash, paths))
+            path_of = {
+                sha256: path
+                for path, (sha256, _) in zip(reversed(paths), reversed(hashes), strict=True)
+                if sha256 is not None and path is not None
+            }
+            grids, unreadable = self._grids(path_of, threads, on_progress)
+        row_of = {sha256: row for row, sha256 in enumerate(grids)}
+        rows = np.array([row_of.get(sha256 or "", -1) for sha256, _ in hashes], dtype=np.int64)
+        problems = {
+            i: reason or unreadable[sha256 or ""]
+            for i, (sha256, reason) in enumerate(hashes)
+            if paths[i] is not None and rows[i] < 0
+        }
+        shape = (len(grids), self.image.tokens, self.image.dimension)
+        tokens = np.zeros(shape, dtype=np.float32)
+        for row, grid in enumerate(grids.values()):
+            tokens[row] = grid.reshape(shape[1:])
+        return PictureEncodings(rows, tokens, pool(tokens), tuple(grids), problems)
+
+    def _grids(
+        self,
+        path_of: dict[str, str | Path],
+        threads: ThreadPoolExecutor,
+        on_progress: Progress | None,
+    ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+        """The token grid of each picture, by content hash, and why some have none."""
+        key_of = {sha256: self._key(self.image.sha256, sha256.encode()) for sha256 in path_of}
+        known = self.cache.get(list(key_of.values())) if self.cache else {}
+        grids = {sha256: known[key] for sha256, key in key_of.items() if key in known}
+        new = [sha256 for sha256 in path_of if sha256 not in grids]
+        if on_progress is not None and grids:
+            on_progress(len(grids))
+        unreadable: dict[str, str] = {}
+        for start in range(0, len(new), _CHUNK):
+            chunk = new[start : start + _CHUNK]
+            decoded = dict(zip(chunk, threads.map(_decode, map(path_of.get, chunk)), strict=True))
+            images = {s: image for s, image in decoded.items() if isinstance(image, Image.Image)}
+            unreadable |= {s: reason for s, reason in decoded.items() if isinstance(reason, str)}
+            encoded = dict(
+                zip(images, self.image.encode(list(images.values())).tokens, strict=True)
+            )
+            grids |= encoded
+            if self.cache:
+                self.cache.put((key_of[sha256], grid) for sha256, grid in encoded.items())
+            if on_progress is not None:
+                on_progress(len(chunk))
+        return grids, unreadable
+
+    @staticmethod
+    def _key(encoder: str, content: bytes) -> bytes:
+        """The cache key of one input under one encoder."""
+        return hashlib.sha256(encoder.encode() + b"\0" + content).digest()
+
+
+def _hash(path: str | Path | None) -> tuple[str | None, str | None]:
+    """Hash of a file's bytes, or why it cannot be read; neither where there is no path."""
+    if path is None:
+        return None, None
+    try:
+        return hashlib.sha256(pictures.read_bytes(path)).hexdigest(), None
+    except FactcheckError as error:
+        return None, str(error)
+
+
+def _decode(path: str | Path | None) -> Image.Image | str:
+    """The picture in a file, or why there is none."""
+    assert path is not None
+    try:
+        return pictures.decode(pictures.read_bytes(path), path)
+    except FactcheckError as error:
+        return str(error)

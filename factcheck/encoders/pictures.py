@@ -1,0 +1,89 @@
+"""Reading pictures that come from strangers: bounded, upright, RGB."""
+
+import warnings
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from factcheck.errors import InvalidInputError, MissingResourceError
+
+MAX_BYTES = 64 * 2**20
+MAX_PIXELS = 64 * 10**6
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """The bytes of a picture file, refused by name when it is missing, empty or too large.
+
+    Raises:
+        MissingResourceError: There is no such file, or it cannot be read.
+        InvalidInputError: It is empty, or larger than `MAX_BYTES`.
+    """
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise InvalidInputError(
+                f"{path}: the image file has {size:,} bytes, more than the {MAX_BYTES:,} allowed"
+            )
+        data = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise MissingResourceError(f"{path}: the image cannot be read ({reason})") from error
+    if not data:
+        raise InvalidInputError(f"{path}: the image file is empty")
+    return data
+
+
+def decode(data: bytes, name: str | Path) -> Image.Image:
+    """Decode a picture: upright by its EXIF orientation, alpha flattened on white, RGB, 8 bit.
+
+    Args:
+        data: The file's bytes.
+        name: What to call it in an error.
+
+    Returns:
+        An RGB image; of an animation the first frame.
+
+    Raises:
+        InvalidInputError: Not a picture in one of `FORMATS`, truncated, or of more than `MAX_PIXELS`
+            pixels, which is known from the header, before anything is decoded.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of large pictures; the bound below is ours and is an error.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(BytesIO(data), formats=FORMATS) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise InvalidInputError(
+                        f"{name}: the image has {image.width} x {image.height} pixels, more than "
+                        f"the {MAX_PIXELS:,} allowed"
+                    )
+                image.load()
+                return _to_rgb(ImageOps.exif_transpose(image))
+    except UnidentifiedImageError as error:
+        raise InvalidInputError(f"{name}: not an image in a known format") from error
+    except Image.DecompressionBombError as error:
+        raise InvalidInputError(f"{name}: the image has too many pixels") from error
+    except InvalidInputError:
+        raise
+    except Exception as error:
+        # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and others on
+        # damaged files; whatever they raise, the file is at fault and is named.
+        raise InvalidInputError(
+            f"{name}: the image is truncated or damaged ({str(error) or type(error).__name__})"
+        ) from error
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode in ("I", "I;16", "I;16B", "I;16L", "F"):
+        levels = np.asarray(image, dtype=np.float32)
+        top = 65535.0 if levels.max(initial=0) > 255 else 255.0
+        image = Image.fromarray(np.clip(levels / top * 255, 0, 255).astype(np.uint8))
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        canvas = Image.new("RGBA", layer.size, (255, 255, 255, 255))
+        return Image.alpha_composite(canvas, layer).convert("RGB")
+    return image.convert("RGB")

