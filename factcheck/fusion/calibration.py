@@ -1,0 +1,97 @@
+"""Calibration: probabilities that mean what they say.
+
+Bias-corrected temperature scaling (arXiv:1901.06852, section 3.1; temperature scaling is
+arXiv:1706.04599, section 4.2) of each factor, fitted by maximum likelihood on rows that neither
+training nor early stopping has used. The label's probabilities follow from the calibrated factors.
+"""
+
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from pydantic import Field
+
+from factcheck.settings import Settings
+
+
+class Calibration(Settings):
+    """Temperatures and biases of both factors; the default changes nothing.
+
+    Attributes:
+        text_temperature: Divides the text relation's logits.
+        text_bias: Added to the divided logits of support, insufficient, refute.
+        image_temperature: Divides the image relation's logit.
+        image_bias: Added to the divided logit.
+    """
+
+    text_temperature: float = Field(1.0, gt=0)
+    text_bias: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    image_temperature: float = Field(1.0, gt=0)
+    image_bias: float = 0.0
+
+    @classmethod
+    def fit(
+        cls,
+        text_logits: np.ndarray,
+        relations: np.ndarray,
+        image_logits: np.ndarray,
+        same_picture: np.ndarray,
+    ) -> Self:
+        """Fit on held-out rows by maximum likelihood.
+
+        Args:
+            text_logits: (N, 3) logits of the text relation.
+            relations: (N,) true relations as positions in `records.TEXT_RELATIONS`.
+            image_logits: (M,) logits of those rows that have two pictures and a known image relation.
+            same_picture: (M,) bool, the truth of these.
+        """
+        from scipy.optimize import minimize
+
+        def text_loss(parameters: np.ndarray) -> float:
+            scaled = text_logits / np.exp(parameters[0]) + np.array([0.0, *parameters[1:]])
+            return float(-_log_softmax(scaled)[np.arange(len(relations)), relations].mean())
+
+        def image_loss(parameters: np.ndarray) -> float:
+            scaled = image_logits / np.exp(parameters[0]) + parameters[1]
+            return float(np.logaddexp(0, np.where(same_picture, -scaled, scaled)).mean())
+
+        text = minimize(text_loss, np.zeros(3), method="BFGS").x if len(relations) else np.zeros(3)
+        image = (
+            minimize(image_loss, np.zeros(2), method="Nelder-Mead").x
+            if len(same_picture)
+            else np.zeros(2)
+        )
+        # A factor that the held-out rows separate perfectly has no finite optimum; a temperature
+        # outside these bounds says more about their number than about the model.
+        low, high = np.log(0.05), np.log(20.0)
+        return cls(
+            text_temperature=float(np.exp(np.clip(text[0], low, high))),
+            text_bias=(0.0, float(text[1]), float(text[2])),
+            image_temperature=float(np.exp(np.clip(image[0], low, high))),
+            image_bias=float(np.clip(image[1], -10, 10)),
+        )
+
+    def text_probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """(N, 3) probabilities of (N, 3) logits."""
+        scaled = logits.astype(np.float64) / self.text_temperature + np.array(self.text_bias)
+        probabilities: np.ndarray = np.exp(_log_softmax(scaled))
+        return probabilities
+
+    def image_probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """(N,) probabilities of the same picture of (N,) logits."""
+        from scipy.special import expit
+
+        scaled = logits.astype(np.float64) / self.image_temperature + self.image_bias
+        probabilities: np.ndarray = expit(scaled)
+        return probabilities
+
+    def save(self, path: Path) -> None:
+        """Write as JSON."""
+        path.write_text(self.model_dump_json(indent=2) + "\n")
+
+
+def _log_softmax(logits: np.ndarray) -> np.ndarray:
+    from scipy.special import log_softmax
+
+    result: np.ndarray = log_softmax(logits, axis=-1)
+    return result

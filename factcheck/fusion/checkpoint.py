@@ -1,0 +1,210 @@
+"""Checkpoints of the fusion head: a folder of safetensors and JSON, never pickle.
+
+    model.safetensors   weights, fp16
+    config.json         shape, the encoders it was trained on, how documents are cut
+    labels.json         the order of the outputs
+    calibration.json    temperatures and biases
+    README.md           model card
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from factcheck.errors import InvalidInputError, MissingResourceError, RunError
+from factcheck.fusion.calibration import Calibration
+from factcheck.fusion.head import FusionHead
+from factcheck.records import LABELS, TEXT_RELATIONS
+from factcheck.settings import FusionHeadSettings, PassageSettings, Settings, first_problem
+
+T = TypeVar("T", bound=BaseModel)
+
+EMBEDDED = "embedded"
+"""Name of the checkpoint that the package carries."""
+
+_EMBEDDED_FOLDER = Path(__file__).parent.parent / "pretrained" / "fusion-default"
+_FORMAT = 1
+
+
+class EncoderIdentity(Settings):
+    """An encoder as a checkpoint knows it.
+
+    Attributes:
+        load: What to load it by: `embedded`, a hub id, a timm name or a folder.
+        sha256: Hash of its weights.
+        dimension: Width of its vectors.
+    """
+
+    load: str
+    sha256: str
+    dimension: int
+
+
+class CheckpointConfig(Settings):
+    """What `config.json` says.
+
+    Attributes:
+        format: Version of the checkpoint format.
+        head: Shape of the head.
+        passages: How documents are cut into passages.
+        text_encoder: The text encoder.
+        image_encoder: The image encoder.
+        image_tokens: Tokens of a picture.
+    """
+
+    format: int = _FORMAT
+    head: FusionHeadSettings
+    passages: PassageSettings
+    text_encoder: EncoderIdentity
+    image_encoder: EncoderIdentity
+    image_tokens: int
+
+
+class Labels(Settings):
+    """What `labels.json` says: the order of the outputs.
+
+    Attributes:
+        labels: The five labels.
+        text_relations: The three text relations.
+    """
+
+    labels: tuple[str, ...] = tuple(LABELS)
+    text_relations: tuple[str, ...] = tuple(TEXT_RELATIONS)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A fusion head ready to run.
+
+    Attributes:
+        head: The head, in evaluation mode.
+        config: Its configuration.
+        calibration: Its calibration.
+        sha256: Hash of everything that a verdict depends on: weights, encoders, calibration.
+    """
+
+    head: FusionHead
+    config: CheckpointConfig
+    calibration: Calibration
+    sha256: str
+
+
+def build_head(config: CheckpointConfig) -> FusionHead:
+    """A head of the configured shape with fresh weights."""
+    return FusionHead(
+        config.head,
+        config.text_encoder.dimension,
+        config.image_encoder.dimension,
+        config.image_tokens,
+    )
+
+
+def load_checkpoint(name: str | Path = EMBEDDED) -> Checkpoint:
+    """Load a checkpoint.
+
+    Args:
+        name: `embedded` or a folder.
+
+    Raises:
+        MissingResourceError: There is no checkpoint.
+        InvalidInputError: A file of it is damaged, or the weights do not fit the configuration.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    folder = _EMBEDDED_FOLDER if name == EMBEDDED else Path(name)
+    if not folder.is_dir():
+        raise MissingResourceError(f"{folder}: no such checkpoint folder")
+    config = _read(folder / "config.json", CheckpointConfig)
+    if config.format != _FORMAT:
+        raise InvalidInputError(
+            f"{folder / 'config.json'}: checkpoint format {config.format}, but this version reads "
+            f"format {_FORMAT}"
+        )
+    if _read(folder / "labels.json", Labels) != Labels():
+        raise InvalidInputError(f"{folder / 'labels.json'}: other labels than this version knows")
+    calibration = _read(folder / "calibration.json", Calibration)
+    path = folder / "model.safetensors"
+    try:
+        head = build_head(config)
+        weights = load_file(path)
+        _check_shapes(path, head, {key: tuple(value.shape) for key, value in weights.items()})
+        head.load_state_dict({key: value.float() for key, value in weights.items()})
+    except OSError as error:
+        raise MissingResourceError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except SafetensorError as error:
+        raise InvalidInputError(f"{path}: not a safetensors file ({error})") from error
+    except (AssertionError, ValueError, RuntimeError) as error:
+        raise InvalidInputError(f"{folder / 'config.json'}: impossible shape ({error})") from error
+    return Checkpoint(head.eval(), config, calibration, _hash(folder))
+
+
+def save_checkpoint(
+    folder: Path, head: FusionHead, config: CheckpointConfig, calibration: Calibration, card: str
+) -> Checkpoint:
+    """Write a checkpoint folder, whole or not at all, and load it.
+
+    An existing checkpoint in its place is replaced once the new one is complete.
+
+    Raises:
+        RunError: It cannot be written.
+    """
+    from safetensors.torch import save_file
+
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+            new = Path(temporary) / "new"
+            new.mkdir()
+            weights = {k: v.detach().cpu().half().contiguous() for k, v in head.state_dict().items()}
+            save_file(weights, new / "model.safetensors")
+            (new / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
+            (new / "labels.json").write_text(Labels().model_dump_json(indent=2) + "\n")
+            calibration.save(new / "calibration.json")
+            (new / "README.md").write_text(card)
+            if folder.exists():
+                os.replace(folder, Path(temporary) / "old")
+            os.replace(new, folder)
+    except OSError as error:
+        raise RunError(f"{folder}: the checkpoint cannot be written ({error.strerror})") from error
+    return load_checkpoint(folder)
+
+
+def _read(path: Path, kind: type[T]) -> T:
+    try:
+        return kind.model_validate_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise MissingResourceError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValidationError as error:
+        raise InvalidInputError(f"{path}: {first_problem(error)}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(f"{path}: not UTF-8 text") from error
+
+
+def _check_shapes(path: Path, head: FusionHead, found: dict[str, tuple[int, ...]]) -> None:
+    wanted = {key: tuple(value.shape) for key, value in head.state_dict().items()}
+    for key, shape in wanted.items():
+        if key not in found:
+            raise InvalidInputError(f"{path}: the weights lack {key}")
+        if found[key] != shape:
+            raise InvalidInputError(
+                f"{path}: {key} has shape {found[key]}, but config.json asks for {shape}"
+            )
+    extra = sorted(set(found) - set(wanted))
+    if extra:
+        raise InvalidInputError(f"{path}: the weights have {extra[0]}, which config.json does not")
+
+
+def _hash(folder: Path) -> str:
+    """Hash of weights, configuration and calibration; the card does not change a verdict."""
+    digest = hashlib.sha256()
+    for name in ("model.safetensors", "config.json", "labels.json", "calibration.json"):
+        data = (folder / name).read_bytes()
+        digest.update(json.dumps([name, len(data)]).encode() + data)
+    return digest.hexdigest()

@@ -1,0 +1,211 @@
+"""The fusion head: a Transformer encoder over typed tokens, read out as two relations.
+
+The design follows Logically at Factify 2 (arXiv:2301.03127): text and image embeddings of claim and
+retrieved evidence become tokens of one Transformer encoder. Added to it are comparison tokens
+(absolute difference and product of the two sides, as InferSent, arXiv:1705.02364, and MultiCheck,
+arXiv:2508.05097, use them), the token grids of both pictures rather than one vector each, and a
+label that follows from its two factors.
+
+Sequence, with K passages and T image tokens a side:
+
+    [text] [image]                          two readouts
+    claim text, claim OCR, T claim image tokens
+    K passages, evidence OCR, T evidence image tokens
+    K comparisons of the claim with a passage, 1 comparison of the pictures
+
+Every token is a projection of its encoding plus an embedding of its modality and one of its side.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from factcheck.fusion.inputs import FusionBatch
+from factcheck.fusion.signals import SIGNALS
+from factcheck.settings import FusionHeadSettings
+
+MODALITIES = ("readout", "text", "ocr", "image", "text comparison", "image comparison")
+SIDES = ("neither", "claim", "evidence", "both")
+
+
+class Relations(NamedTuple):
+    """What the head gives for B examples.
+
+    Attributes:
+        text: (B, 3) logits of support, insufficient, refute.
+        image: (B,) logit that both pictures are the same; without meaning where one is missing.
+        label: (B, 5) log-probabilities of the labels, in the order of `records.LABELS`.
+    """
+
+    text: Tensor
+    image: Tensor
+    label: Tensor
+
+
+class FusionHead(nn.Module):
+    """From typed tokens to text relation, image relation and label.
+
+    Args:
+        settings: Widths, depth and number of passages.
+        text_dimension: Width D of text vectors.
+        image_dimension: Width C of image tokens.
+        image_tokens: Number T of tokens a picture.
+    """
+
+    def __init__(
+        self,
+        settings: FusionHeadSettings,
+        text_dimension: int,
+        image_dimension: int,
+        image_tokens: int,
+    ) -> None:
+        super().__init__()
+        width = settings.width
+        self.from_text = nn.Linear(text_dimension, width)
+        self.from_image = nn.Linear(image_dimension, width)
+        self.compare_texts = _mlp(2 * text_dimension + 1 + len(SIGNALS), width, settings.dropout)
+        self.compare_images = _mlp(
+            2 * image_dimension + 1 + 2 * image_tokens, width, settings.dropout
+        )
+        self.readouts = nn.Parameter(torch.randn(2, width) * 0.02)
+        self.modality = nn.Embedding(len(MODALITIES), width)
+        self.side = nn.Embedding(len(SIDES), width)
+        self.rank = nn.Embedding(settings.passages, width)
+        for embedding in (self.modality, self.side, self.rank):
+            nn.init.normal_(embedding.weight, std=0.02)
+        layer = nn.TransformerEncoderLayer(
+            width,
+            settings.heads,
+            dim_feedforward=2 * width,
+            dropout=settings.dropout,
+            activation="gelu",
+            batch_first=True,
+            norm_first=True,
+        )
+        self.encoder = nn.TransformerEncoder(
+            layer, settings.layers, norm=nn.LayerNorm(width), enable_nested_tensor=False
+        )
+        self.text_relation = nn.Linear(width, 3)
+        self.image_relation = nn.Linear(width, 1)
+
+    def forward(self, batch: FusionBatch) -> Relations:
+        """The relations of B examples."""
+        tokens, present = self.tokens(batch)
+        fused = self.encoder(tokens, src_key_padding_mask=~present)
+        text = self.text_relation(fused[:, 0])
+        image = self.image_relation(fused[:, 1]).squeeze(-1)
+        both = batch.has_claim_image & batch.has_evidence_image
+        return Relations(text, image, label_log_probabilities(text, image, both))
+
+    def tokens(self, batch: FusionBatch) -> tuple[Tensor, Tensor]:
+        """All tokens (B, L, width) and where they are present (B, L)."""
+        always = torch.ones_like(batch.has_claim_image)[:, None]
+        both_images = batch.has_claim_image & batch.has_evidence_image
+        length = batch.claim_image.shape[1]
+        ranks = self.rank.weight[: batch.passages.shape[1]]
+        readouts = self.readouts.expand(len(always), -1, -1)
+        parts = [
+            (self._typed(readouts, "readout", "neither"), always.expand(-1, 2)),
+            (self._typed(self.from_text(batch.claim_text)[:, None], "text", "claim"), always),
+            (
+                self._typed(self.from_text(batch.claim_ocr)[:, None], "ocr", "claim"),
+                batch.has_claim_ocr[:, None],
+            ),
+            (
+                self._typed(self.from_image(_unit(batch.claim_image)), "image", "claim"),
+                batch.has_claim_image[:, None].expand(-1, length),
+            ),
+            (
+                self._typed(self.from_text(batch.passages) + ranks, "text", "evidence"),
+                batch.has_passage,
+            ),
+            (
+                self._typed(self.from_text(batch.evidence_ocr)[:, None], "ocr", "evidence"),
+                batch.has_evidence_ocr[:, None],
+            ),
+            (
+                self._typed(self.from_image(_unit(batch.evidence_image)), "image", "evidence"),
+                batch.has_evidence_image[:, None].expand(-1, length),
+            ),
+            (
+                self._typed(self._text_comparisons(batch) + ranks, "text comparison", "both"),
+                batch.has_passage,
+            ),
+            (
+                self._typed(self._image_comparison(batch)[:, None], "image comparison", "both"),
+                both_images[:, None],
+            ),
+        ]
+        tokens, present = zip(*parts, strict=True)
+        return torch.cat(tokens, dim=1), torch.cat(present, dim=1)
+
+    def _typed(self, tokens: Tensor, modality: str, side: str) -> Tensor:
+        kind = self.modality.weight[MODALITIES.index(modality)]
+        return tokens + kind + self.side.weight[SIDES.index(side)]
+
+    def _text_comparisons(self, batch: FusionBatch) -> Tensor:
+        """(B, K, width): difference, product, cosine and lexical signals of claim and passage."""
+        claim = batch.claim_text[:, None].expand_as(batch.passages)
+        product = claim * batch.passages
+        cosine = product.sum(dim=-1, keepdim=True)
+        # The entries of unit vectors are of the order of 1 / sqrt(D); scaled to the order of one.
+        scale = claim.shape[-1] ** 0.5
+        difference = (claim - batch.passages).abs() * scale
+        compared: Tensor = self.compare_texts(
+            torch.cat([difference, product * scale * scale, cosine, batch.signals], dim=-1)
+        )
+        return compared
+
+    def _image_comparison(self, batch: FusionBatch) -> Tensor:
+        """(B, width): pooled difference, product and cosine, and the late interaction of the grids.
+
+        For each token of one side the cosine of its best match on the other, sorted so that it does
+        not matter where in the picture the match lies: a crop or a caption leaves some tokens without
+        a match and the others with a good one, which one pooled vector would blur.
+        """
+        claim, evidence = batch.claim_image, batch.evidence_image
+        pooled_claim, pooled_evidence = _unit(claim.mean(dim=1)), _unit(evidence.mean(dim=1))
+        product = pooled_claim * pooled_evidence
+        scale = product.shape[-1] ** 0.5
+        difference = (pooled_claim - pooled_evidence).abs() * scale
+        cosines = _unit(claim) @ _unit(evidence).transpose(1, 2)
+        matches = [cosines.amax(dim=2).sort(dim=1).values, cosines.amax(dim=1).sort(dim=1).values]
+        cosine = product.sum(dim=-1, keepdim=True)
+        compared: Tensor = self.compare_images(
+            torch.cat([difference, product * scale * scale, cosine, *matches], dim=-1)
+        )
+        return compared
+
+
+def label_log_probabilities(text: Tensor, image: Tensor, both_images: Tensor) -> Tensor:
+    """Log-probabilities of the labels from the logits of their factors (`records.label_of`).
+
+    Args:
+        text: (B, 3) logits of support, insufficient, refute.
+        image: (B,) logit of the same picture.
+        both_images: (B,) bool; where it is false the pictures are taken as not the same.
+
+    Returns:
+        (B, 5) in the order of `records.LABELS`: Support_Text, Support_Multimodal, Insufficient_Text,
+        Insufficient_Multimodal, Refute. Where a label is impossible, a large negative number.
+    """
+    relation = F.log_softmax(text.float(), dim=-1)
+    impossible = torch.full_like(image.float(), -30.0)
+    same = torch.where(both_images, F.logsigmoid(image.float()), impossible)
+    other = torch.where(both_images, F.logsigmoid(-image.float()), torch.zeros_like(impossible))
+    support, insufficient, refute = relation.unbind(dim=-1)
+    return torch.stack(
+        [support + other, support + same, insufficient + other, insufficient + same, refute], dim=-1
+    )
+
+
+def _mlp(inputs: int, width: int, dropout: float) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(inputs, 2 * width), nn.GELU(), nn.Dropout(dropout), nn.Linear(2 * width, width)
+    )
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    return F.normalize(vectors, dim=-1)

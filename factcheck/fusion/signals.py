@@ -1,0 +1,88 @@
+"""What can be counted between a claim and a passage: words, numbers, names and negations.
+
+Sentence vectors blur exactly these, and they are what a false claim changes.
+"""
+
+import re
+
+import numpy as np
+
+SIGNALS = (
+    "claim_coverage",
+    "passage_coverage",
+    "number_coverage",
+    "claim_has_number",
+    "name_coverage",
+    "claim_negated",
+    "passage_negated",
+    "negation_differs",
+)
+"""Names of the lexical signals, in the order of `lexical_signals`."""
+
+_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?|\d+(?:[.,]\d+)*", re.UNICODE)
+_NAME = re.compile(r"(?<![.!?]\s)(?<!^)\b[^\W\d_a-z][\w'’-]+", re.UNICODE)
+_STOP = frozenset(
+    "a an and are as at be been but by for from had has have he her his i in into is it its of on "
+    "or our she so than that the their them then there these they this those to was we were what "
+    "when which who will with would you your".split()
+)
+_NEGATIONS = frozenset(
+    "no not never none nobody nothing neither nor cannot without hardly false fake untrue hoax "
+    "deny denies denied refuses refused failed fails debunked incorrect wrong".split()
+)
+
+
+def _content(words: list[str]) -> set[str]:
+    """Words that carry meaning, crudely stemmed so that a plural or a past tense still matches."""
+    return {_stem(word) for word in words if word not in _STOP and word not in _NEGATIONS}
+
+
+def _stem(word: str) -> str:
+    for ending in ("ing", "ed", "es", "s"):
+        if word.endswith(ending) and len(word) - len(ending) >= 4:
+            return word[: -len(ending)]
+    return word
+
+
+def _numbers(words: list[str]) -> set[str]:
+    return {word.replace(",", "").rstrip(".") for word in words if word[0].isdigit()}
+
+
+def _negated(words: list[str]) -> bool:
+    return any(word in _NEGATIONS or word.endswith(("n't", "n’t")) for word in words)
+
+
+def _share(wanted: set[str], present: set[str]) -> float:
+    """The share of `wanted` that is present; 1 when nothing is wanted."""
+    return len(wanted & present) / len(wanted) if wanted else 1.0
+
+
+def lexical_signals(claim: str, passage: str) -> np.ndarray:
+    """Signals between a claim and a passage.
+
+    Args:
+        claim: The claim's text.
+        passage: The passage's text.
+
+    Returns:
+        (len(SIGNALS),) float32, each in [0, 1].
+    """
+    claim_words = [word.lower() for word in _WORD.findall(claim)]
+    passage_words = [word.lower() for word in _WORD.findall(passage)]
+    claim_content, passage_content = _content(claim_words), _content(passage_words)
+    claim_numbers = _numbers(claim_words)
+    names = {_stem(name.lower()) for name in _NAME.findall(claim)}
+    claim_negated, passage_negated = _negated(claim_words), _negated(passage_words)
+    return np.array(
+        [
+            _share(claim_content, passage_content),
+            _share(passage_content, claim_content),
+            _share(claim_numbers, _numbers(passage_words)),
+            float(bool(claim_numbers)),
+            _share(names, passage_content),
+            float(claim_negated),
+            float(passage_negated),
+            float(claim_negated != passage_negated),
+        ],
+        dtype=np.float32,
+    )

@@ -1,0 +1,39 @@
+"""Calibration: fitted temperatures undo a known distortion."""
+
+import numpy as np
+import pytest
+from scipy.special import expit, softmax
+
+from factcheck.fusion.calibration import Calibration
+
+
+def sample(rng: np.random.Generator, probabilities: np.ndarray) -> np.ndarray:
+    return (probabilities.cumsum(axis=1) < rng.random((len(probabilities), 1))).sum(axis=1)
+
+
+def test_fitting_recovers_temperature_and_bias() -> None:
+    rng = np.random.default_rng(0)
+    text = rng.normal(size=(20_000, 3)) * 2
+    relations = sample(rng, softmax(text, axis=1))
+    image = rng.normal(size=20_000) * 2
+    same = rng.random(20_000) < expit(image)
+    fitted = Calibration.fit(text * 3 + [0.0, 1.5, 0.0], relations, image * 4 + 2, same)
+    assert fitted.text_temperature == pytest.approx(3, rel=0.1)
+    assert fitted.text_bias[1] == pytest.approx(-0.5, abs=0.1)
+    assert fitted.image_temperature == pytest.approx(4, rel=0.1)
+    assert fitted.image_bias == pytest.approx(-0.5, abs=0.1)
+
+
+def test_the_default_changes_nothing() -> None:
+    logits = np.array([[1.0, 0.0, -1.0], [0.0, 3.0, 0.0]])
+    assert Calibration().text_probabilities(logits) == pytest.approx(softmax(logits, axis=1))
+    assert Calibration().image_probabilities(logits[0]) == pytest.approx(expit(logits[0]))
+
+
+def test_separable_and_empty_rows_stay_finite() -> None:
+    text = np.array([[9.0, 0.0, 0.0], [0.0, 9.0, 0.0], [0.0, 0.0, 9.0]])
+    fitted = Calibration.fit(text, np.arange(3), np.array([5.0, -5.0]), np.array([True, False]))
+    assert np.isfinite(fitted.text_probabilities(text)).all()
+    assert 0 < fitted.image_probabilities(np.array([5.0]))[0] <= 1
+    nothing = Calibration.fit(text, np.arange(3), np.zeros(0), np.zeros(0, dtype=bool))
+    assert (nothing.image_temperature, nothing.image_bias) == (1.0, 0.0)

@@ -1,0 +1,104 @@
+"""The fusion head: what it may and may not depend on."""
+
+from dataclasses import fields, replace
+
+import pytest
+import torch
+
+from factcheck.fusion.head import FusionHead, label_log_probabilities
+from factcheck.fusion.inputs import FusionBatch
+from factcheck.fusion.signals import SIGNALS
+from factcheck.records import LABELS, TEXT_RELATIONS, label_probabilities
+from factcheck.settings import FusionHeadSettings
+
+TEXT, IMAGE, TOKENS, PASSAGES = 24, 16, 4, 3
+
+
+@pytest.fixture(scope="module")
+def head() -> FusionHead:
+    torch.manual_seed(0)
+    settings = FusionHeadSettings(width=32, heads=4, layers=2, passages=PASSAGES)
+    return FusionHead(settings, TEXT, IMAGE, TOKENS).eval()
+
+
+@pytest.fixture
+def batch() -> FusionBatch:
+    generator = torch.Generator().manual_seed(1)
+
+    def vectors(*shape: int) -> torch.Tensor:
+        random = torch.randn(*shape, generator=generator)
+        return torch.nn.functional.normalize(random, dim=-1)
+
+    present = torch.tensor([True, True, False, True])
+    return FusionBatch(
+        claim_text=vectors(4, TEXT),
+        claim_ocr=vectors(4, TEXT),
+        has_claim_ocr=present,
+        evidence_ocr=vectors(4, TEXT),
+        has_evidence_ocr=~present,
+        passages=vectors(4, PASSAGES, TEXT),
+        has_passage=torch.tensor([[1, 1, 1], [1, 1, 0], [1, 0, 0], [1, 1, 1]]).bool(),
+        signals=torch.rand(4, PASSAGES, len(SIGNALS), generator=generator),
+        claim_image=vectors(4, TOKENS, IMAGE),
+        has_claim_image=present,
+        evidence_image=vectors(4, TOKENS, IMAGE),
+        has_evidence_image=torch.tensor([True, False, True, True]),
+    )
+
+
+def test_shapes_and_label_probabilities(head: FusionHead, batch: FusionBatch) -> None:
+    relations = head(batch)
+    assert relations.text.shape == (4, len(TEXT_RELATIONS))
+    assert relations.image.shape == (4,)
+    assert relations.label.exp().sum(dim=1).tolist() == pytest.approx([1] * 4, abs=1e-5)
+
+
+def test_the_label_output_agrees_with_the_records() -> None:
+    text, image = torch.tensor([[0.3, -0.2, 1.0]]), torch.tensor([0.7])
+    for both in (True, False):
+        found = label_log_probabilities(text, image, torch.tensor([both])).exp()[0]
+        relation = dict(zip(TEXT_RELATIONS, text.softmax(dim=1)[0].tolist(), strict=True))
+        wanted = label_probabilities(relation, image.sigmoid().item() if both else None)
+        assert found.tolist() == pytest.approx([wanted[label] for label in LABELS], abs=1e-6)
+
+
+MASKED = {
+    "claim_ocr": "has_claim_ocr",
+    "evidence_ocr": "has_evidence_ocr",
+    "passages": "has_passage",
+    "signals": "has_passage",
+    "claim_image": "has_claim_image",
+    "evidence_image": "has_evidence_image",
+}
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_what_is_absent_changes_nothing(head: FusionHead, batch: FusionBatch, name: str) -> None:
+    values, present = getattr(batch, name), getattr(batch, MASKED[name])
+    absent = ~present.reshape(*present.shape, *[1] * (values.ndim - present.ndim))
+    noise = torch.where(absent, torch.rand_like(values), values)
+    before, after = head(batch), head(replace(batch, **{name: noise}))
+    assert torch.allclose(before.text, after.text, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["claim_text", *MASKED])
+def test_what_is_present_is_read(head: FusionHead, batch: FusionBatch, name: str) -> None:
+    values = getattr(batch, name)
+    other = replace(batch, **{name: torch.rand_like(values)})
+    assert not torch.allclose(head(batch).text, head(other).text, atol=1e-4)
+
+
+def test_a_batch_gives_what_single_examples_give(head: FusionHead, batch: FusionBatch) -> None:
+    together = head(batch)
+    for row in range(4):
+        one = FusionBatch(**{f.name: getattr(batch, f.name)[row : row + 1] for f in fields(batch)})
+        assert torch.allclose(head(one).text[0], together.text[row], atol=1e-5)
+        assert torch.allclose(head(one).label[0], together.label[row], atol=1e-4)
+
+
+def test_the_image_comparison_ignores_where_a_token_lies(
+    head: FusionHead, batch: FusionBatch
+) -> None:
+    mirrored = replace(batch, evidence_image=batch.evidence_image.flip(1))
+    before, after = head._image_comparison(batch), head._image_comparison(mirrored)
+    assert torch.allclose(before, after, atol=1e-5)
