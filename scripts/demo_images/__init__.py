@@ -1,0 +1,1 @@
+"""The pictures of the demo corpus: drawn charts, exported photographs and re-posted copies."""
