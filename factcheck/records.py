@@ -1,7 +1,7 @@
 """The nouns: claims, documents, passages, evidence and verdicts, and the labels with their factors.
 
-A label of Factify 2 (arXiv:2304.03897) is a text relation and an image relation, with a refuted text
-overriding the image:
+A label of Factify 2 (arXiv:2304.03897) is a text relation and an image relation, with a refuted
+text overriding the image:
 
 | text relation | same picture | label |
 | --- | --- | --- |
@@ -61,7 +61,7 @@ def text_relation_of(label: Label) -> TextRelation:
 
 
 def same_picture_of(label: Label) -> bool | None:
-    """Whether a label says that both sides show the same picture; None for Refute, which does not say."""
+    """Whether a label says that both sides show the same picture; Refute does not say (None)."""
     if label is Label.REFUTE:
         return None
     return label in (Label.SUPPORT_MULTIMODAL, Label.INSUFFICIENT_MULTIMODAL)
@@ -206,7 +206,8 @@ class Evidence:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types only, as JSON holds them."""
-        return _plain(asdict(self))
+        plain: dict[str, Any] = _plain(asdict(self))
+        return plain
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
@@ -267,7 +268,8 @@ class Verdict:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types only, as JSON holds them."""
-        return _plain(asdict(self))
+        plain: dict[str, Any] = _plain(asdict(self))
+        return plain
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:

@@ -138,8 +138,8 @@ class FusionTraining(Settings):
         modality_dropout: Probability of hiding a side's picture, or both OCR texts, in training.
         distractors: Probability that an example is read with passages of other documents among its
             own, as retrieval gives them.
-        calibration_share: Share of the validation rows that calibration is fitted on; early stopping
-            uses the others.
+        calibration_share: Share of the validation rows that calibration is fitted on; early
+            stopping uses the others.
         seed: Of everything random.
     """
 

@@ -5,4 +5,4 @@ from factcheck.encoders.encoders import Encoders, PictureEncodings
 from factcheck.encoders.image import ImageEncoder
 from factcheck.encoders.text import TextEncoder
 
-__all__ = ["EncodingCache", "Encoders", "ImageEncoder", "PictureEncodings", "TextEncoder"]
+__all__ = ["Encoders", "EncodingCache", "ImageEncoder", "PictureEncodings", "TextEncoder"]

@@ -13,8 +13,9 @@ from factcheck.errors import InvalidInputError, RunError
 class EncodingCache:
     """A table from content key to float32 array, in one SQLite file.
 
-    SQLite is chosen for what it guarantees: several processes may read and write at once, and a crash
-    leaves the rows that were committed. Values are raw float32 bytes: nothing that could run code.
+    SQLite is chosen for what it guarantees: several processes may read and write at once, and a
+    crash leaves the rows that were committed. Values are raw float32 bytes: nothing that could run
+    code.
     """
 
     def __init__(self, path: Path) -> None:
@@ -31,12 +32,15 @@ class EncodingCache:
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=NORMAL")
             self._connection.execute(
-                "CREATE TABLE IF NOT EXISTS encodings (key BLOB PRIMARY KEY, value BLOB) WITHOUT ROWID"
+                "CREATE TABLE IF NOT EXISTS encodings "
+                "(key BLOB PRIMARY KEY, value BLOB) WITHOUT ROWID"
             )
         except sqlite3.DatabaseError as error:
             raise InvalidInputError(f"{path}: not an encoding cache ({error})") from error
         except OSError as error:
-            raise RunError(f"{path}: the encoding cache cannot be made ({error.strerror})") from error
+            raise RunError(
+                f"{path}: the encoding cache cannot be made ({error.strerror})"
+            ) from error
 
     def __enter__(self) -> Self:
         return self
@@ -70,4 +74,6 @@ class EncodingCache:
         except sqlite3.OperationalError as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-            raise RunError(f"{self.path}: the encoding cache cannot be written ({error})") from error
+            raise RunError(
+                f"{self.path}: the encoding cache cannot be written ({error})"
+            ) from error

@@ -10,8 +10,8 @@ from typing import Self
 import numpy as np
 from PIL import Image
 
+from factcheck import pictures
 from factcheck.encoders import image as image_module
-from factcheck.encoders import pictures
 from factcheck.encoders import text as text_module
 from factcheck.encoders.cache import EncodingCache
 from factcheck.encoders.image import ImageEncoder, pool

@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -146,7 +146,7 @@ class ImageEncoder:
     @classmethod
     def _from_timm(cls, name: str) -> Self:
         import timm
-        from timm.data import resolve_model_data_config
+        from timm.data.config import resolve_model_data_config
 
         try:
             model = timm.create_model(name, pretrained=True, num_classes=0)
@@ -155,7 +155,7 @@ class ImageEncoder:
                 f"{name}: its weights are not on this machine and could not be had from the model "
                 f"hub ({type(error).__name__}); give a folder or '{EMBEDDED}'"
             ) from error
-        data = resolve_model_data_config(model)
+        data: dict[str, Any] = resolve_model_data_config(model)  # type: ignore[no-untyped-call]
         side = data["input_size"][-1]
         return cls(name, _TokenGrid(model), ImageTransform(side, data["mean"], data["std"]))
 
@@ -181,7 +181,8 @@ class ImageEncoder:
 def pool(tokens: np.ndarray) -> np.ndarray:
     """(N, C) unit vectors: the mean over the tokens of (N, T, C) grids."""
     mean = tokens.mean(axis=1, dtype=np.float32)
-    return mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
+    unit: np.ndarray = mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
+    return unit
 
 
 class _TokenGrid(nn.Module):
@@ -222,9 +223,5 @@ def save_image_encoder(
     folder.mkdir(parents=True, exist_ok=True)
     weights = {key: value.half().contiguous() for key, value in network.state_dict().items()}
     save_file(weights, folder / "model.safetensors")
-    config = ImageEncoderConfig(
-        architecture=architecture, mean=transform.mean, std=transform.std
-    )
-    (folder / "config.json").write_text(
-        json.dumps(config.model_dump(mode="json"), indent=2) + "\n"
-    )
+    config = ImageEncoderConfig(architecture=architecture, mean=transform.mean, std=transform.std)
+    (folder / "config.json").write_text(json.dumps(config.model_dump(mode="json"), indent=2) + "\n")

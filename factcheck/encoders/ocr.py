@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from factcheck.encoders import pictures
+from factcheck import pictures
 from factcheck.errors import PrerequisiteError
 
 

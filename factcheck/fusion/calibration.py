@@ -42,7 +42,8 @@ class Calibration(Settings):
         Args:
             text_logits: (N, 3) logits of the text relation.
             relations: (N,) true relations as positions in `records.TEXT_RELATIONS`.
-            image_logits: (M,) logits of those rows that have two pictures and a known image relation.
+            image_logits: (M,) logits of those rows that have two pictures and a known image
+                relation.
             same_picture: (M,) bool, the truth of these.
         """
         from scipy.optimize import minimize

@@ -1,15 +1,14 @@
 """Checkpoints of the fusion head: a folder of safetensors and JSON, never pickle.
 
-    model.safetensors   weights, fp16
-    config.json         shape, the encoders it was trained on, how documents are cut
-    labels.json         the order of the outputs
-    calibration.json    temperatures and biases
-    README.md           model card
+model.safetensors   weights, fp16
+config.json         shape, the encoders it was trained on, how documents are cut
+labels.json         the order of the outputs
+calibration.json    temperatures and biases
+README.md           model card
 """
 
 import hashlib
 import json
-import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,15 +161,17 @@ def save_checkpoint(
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
             new = Path(temporary) / "new"
             new.mkdir()
-            weights = {k: v.detach().cpu().half().contiguous() for k, v in head.state_dict().items()}
+            weights = {
+                k: v.detach().cpu().half().contiguous() for k, v in head.state_dict().items()
+            }
             save_file(weights, new / "model.safetensors")
             (new / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
             (new / "labels.json").write_text(Labels().model_dump_json(indent=2) + "\n")
             calibration.save(new / "calibration.json")
             (new / "README.md").write_text(card)
             if folder.exists():
-                os.replace(folder, Path(temporary) / "old")
-            os.replace(new, folder)
+                folder.replace(Path(temporary) / "old")
+            new.replace(folder)
     except OSError as error:
         raise RunError(f"{folder}: the checkpoint cannot be written ({error.strerror})") from error
     return load_checkpoint(folder)

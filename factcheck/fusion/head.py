@@ -162,8 +162,8 @@ class FusionHead(nn.Module):
         """(B, width): pooled difference, product and cosine, and the late interaction of the grids.
 
         For each token of one side the cosine of its best match on the other, sorted so that it does
-        not matter where in the picture the match lies: a crop or a caption leaves some tokens without
-        a match and the others with a good one, which one pooled vector would blur.
+        not matter where in the picture the match lies: a crop or a caption leaves some tokens
+        without a match and the others with a good one, which one pooled vector would blur.
         """
         claim, evidence = batch.claim_image, batch.evidence_image
         pooled_claim, pooled_evidence = _unit(claim.mean(dim=1)), _unit(evidence.mean(dim=1))
@@ -188,8 +188,9 @@ def label_log_probabilities(text: Tensor, image: Tensor, both_images: Tensor) ->
         both_images: (B,) bool; where it is false the pictures are taken as not the same.
 
     Returns:
-        (B, 5) in the order of `records.LABELS`: Support_Text, Support_Multimodal, Insufficient_Text,
-        Insufficient_Multimodal, Refute. Where a label is impossible, a large negative number.
+        (B, 5) in the order of `records.LABELS`: Support_Text, Support_Multimodal,
+        Insufficient_Text, Insufficient_Multimodal, Refute. Where a label is impossible, a large
+        negative number.
     """
     relation = F.log_softmax(text.float(), dim=-1)
     impossible = torch.full_like(image.float(), -30.0)

@@ -1,4 +1,4 @@
-"""What the fusion head reads: encodings of many claims with their evidence, as arrays with masks."""
+"""What the fusion head reads: encodings of claims with their evidence, as arrays with masks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -184,7 +184,7 @@ class FusionInputs:
 def _optional_texts(
     encoders: Encoders, texts: Sequence[str | None]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(N, D) vectors with zero rows where a text is absent or blank, and (N,) where it is present."""
+    """(N, D) vectors, zero rows where a text is absent or blank, and (N,) where it is present."""
     present = np.array([text is not None and bool(text.strip()) for text in texts], dtype=bool)
     vectors = np.zeros((len(texts), encoders.text.dimension), dtype=np.float32)
     if present.any():

@@ -1,4 +1,4 @@
-"""Running a checkpoint over inputs: from encodings to calibrated probabilities of the two factors."""
+"""Running a checkpoint over inputs: from encodings to calibrated probabilities."""
 
 from dataclasses import dataclass
 
@@ -26,9 +26,12 @@ class RelationProbabilities:
 
     @property
     def label(self) -> np.ndarray:
-        """(N, 5) of the labels, in the order of `records.LABELS` (`records.label_probabilities`)."""
+        """(N, 5) of the labels, in the order of `records.LABELS`."""
         return np.array(
-            [list(label_probabilities(*self.factors(row)).values()) for row in range(len(self.text))]
+            [
+                list(label_probabilities(*self.factors(row)).values())
+                for row in range(len(self.text))
+            ]
         ).reshape(-1, len(LABELS))
 
     def factors(self, row: int) -> tuple[dict[TextRelation, float], float | None]:

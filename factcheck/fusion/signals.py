@@ -19,16 +19,20 @@ SIGNALS = (
 )
 """Names of the lexical signals, in the order of `lexical_signals`."""
 
-_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?|\d+(?:[.,]\d+)*", re.UNICODE)
-_NAME = re.compile(r"(?<![.!?]\s)(?<!^)\b[^\W\d_a-z][\w'’-]+", re.UNICODE)
+_WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?|\d+(?:[.,]\d+)*", re.UNICODE)
+_NAME = re.compile(r"(?<![.!?]\s)(?<!^)\b[^\W\d_a-z][\w'\u2019-]+", re.UNICODE)
 _STOP = frozenset(
-    "a an and are as at be been but by for from had has have he her his i in into is it its of on "
-    "or our she so than that the their them then there these they this those to was we were what "
-    "when which who will with would you your".split()
+    (
+        "a an and are as at be been but by for from had has have he her his i in into is it its "
+        "of on or our she so than that the their them then there these they this those to was we "
+        "were what when which who will with would you your"
+    ).split()
 )
 _NEGATIONS = frozenset(
-    "no not never none nobody nothing neither nor cannot without hardly false fake untrue hoax "
-    "deny denies denied refuses refused failed fails debunked incorrect wrong".split()
+    (
+        "no not never none nobody nothing neither nor cannot without hardly false fake untrue "
+        "hoax deny denies denied refuses refused failed fails debunked incorrect wrong"
+    ).split()
 )
 
 
@@ -49,7 +53,7 @@ def _numbers(words: list[str]) -> set[str]:
 
 
 def _negated(words: list[str]) -> bool:
-    return any(word in _NEGATIONS or word.endswith(("n't", "n’t")) for word in words)
+    return any(word in _NEGATIONS or word.endswith(("n't", "n\u2019t")) for word in words)
 
 
 def _share(wanted: set[str], present: set[str]) -> float:

@@ -56,11 +56,11 @@ def test_several_processes_write_at_once(tmp_path: Path) -> None:
 
 def test_another_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not a cache " * 100)
-    with pytest.raises(InvalidInputError, match="notes.txt: not an encoding cache"):
+    with pytest.raises(InvalidInputError, match=r"notes.txt: not an encoding cache"):
         EncodingCache(tmp_path / "notes.txt")
 
 
 def test_a_place_that_cannot_be_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(FactcheckError, match="cache"):
+    with pytest.raises(FactcheckError, match=r"cache"):
         EncodingCache(tmp_path / "file" / "cache.sqlite")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from factcheck.encoders import EncodingCache, Encoders, ImageEncoder, TextEncoder
+from factcheck.encoders import Encoders, EncodingCache, ImageEncoder, TextEncoder
 from factcheck.errors import InvalidInputError, MissingResourceError, PrerequisiteError
 
 TEXTS = ["The cat sat on the mat.", "Parliament voted.", "A cat was sitting on a mat.", "x " * 900]
@@ -84,7 +84,9 @@ def test_a_bad_picture_is_a_reported_absence(
     assert "none.jpg" in found.problems[2]
 
 
-def test_pictures_come_from_the_cache(encoders: Encoders, photographs: Path, tmp_path: Path) -> None:
+def test_pictures_come_from_the_cache(
+    encoders: Encoders, photographs: Path, tmp_path: Path
+) -> None:
     files = sorted(photographs.iterdir())[:4]
     with EncodingCache(tmp_path / "cache.sqlite") as cache:
         first = Encoders(encoders.text, encoders.image, cache).pictures(files)
@@ -107,12 +109,12 @@ def test_no_pictures_at_all(encoders: Encoders) -> None:
 
 def test_a_text_encoder_that_is_nowhere_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(PrerequisiteError, match="no-such/encoder: no such text encoder"):
+    with pytest.raises(PrerequisiteError, match=r"no-such/encoder: no such text encoder"):
         TextEncoder.load("no-such/encoder")
 
 
 def test_an_image_encoder_that_is_nowhere_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(MissingResourceError, match="no image encoder there"):
+    with pytest.raises(MissingResourceError, match=r"no image encoder there"):
         ImageEncoder.load(str(tmp_path / "none"))
 
 
@@ -123,10 +125,10 @@ def test_an_image_encoder_of_another_shape_is_refused(
         (tmp_path / name).write_bytes((tiny_image_encoder_folder / name).read_bytes())
     config = (tmp_path / "config.json").read_text()
     (tmp_path / "config.json").write_text(config.replace('"mlp_ratio": ', '"mlp_ratio": 1'))
-    with pytest.raises(InvalidInputError, match="weights do not fit"):
+    with pytest.raises(InvalidInputError, match=r"weights do not fit"):
         ImageEncoder.load(str(tmp_path))
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(InvalidInputError, match="not an image encoder's configuration"):
+    with pytest.raises(InvalidInputError, match=r"not an image encoder's configuration"):
         ImageEncoder.load(str(tmp_path))
     (tmp_path / "config.json").write_text(config)
     (tmp_path / "model.safetensors").write_bytes(b"garbage")

@@ -50,7 +50,7 @@ def test_the_hash_does_not_depend_on_the_card(folder: Path) -> None:
 
 
 def test_no_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(MissingResourceError, match="none: no such checkpoint folder"):
+    with pytest.raises(MissingResourceError, match=r"none: no such checkpoint folder"):
         load_checkpoint(tmp_path / "none")
 
 
@@ -77,10 +77,10 @@ def test_missing_and_extra_weights_are_named(folder: Path) -> None:
     weights = load_file(path)
     lost = weights.pop("readouts")
     save_file(weights, path)
-    with pytest.raises(InvalidInputError, match="the weights lack readouts"):
+    with pytest.raises(InvalidInputError, match=r"the weights lack readouts"):
         load_checkpoint(folder)
     save_file({**weights, "readouts": lost, "stranger": lost.clone()}, path)
-    with pytest.raises(InvalidInputError, match="the weights have stranger"):
+    with pytest.raises(InvalidInputError, match=r"the weights have stranger"):
         load_checkpoint(folder)
 
 
@@ -103,5 +103,5 @@ def test_a_configuration_that_cannot_be_is_refused(
 
 def test_other_labels_are_refused(folder: Path) -> None:
     edit_json(folder / "labels.json", lambda data: data["labels"].reverse())
-    with pytest.raises(InvalidInputError, match="other labels"):
+    with pytest.raises(InvalidInputError, match=r"other labels"):
         load_checkpoint(folder)

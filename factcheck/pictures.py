@@ -48,8 +48,8 @@ def decode(data: bytes, name: str | Path) -> Image.Image:
         An RGB image; of an animation the first frame.
 
     Raises:
-        InvalidInputError: Not a picture in one of `FORMATS`, truncated, or of more than `MAX_PIXELS`
-            pixels, which is known from the header, before anything is decoded.
+        InvalidInputError: Not a picture in one of `FORMATS`, truncated, or of more than
+            `MAX_PIXELS` pixels, which is known from the header, before anything is decoded.
     """
     try:
         with warnings.catch_warnings():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from factcheck.encoders import pictures
+from factcheck import pictures
 from factcheck.errors import InvalidInputError, MissingResourceError
 
 
@@ -50,7 +50,7 @@ def test_alpha_is_flattened_on_white(ramp: Image.Image) -> None:
 def test_other_modes_become_rgb(mode: str) -> None:
     grey = Image.fromarray(np.linspace(0, 255, 64, dtype=np.uint8).reshape(8, 8))
     if mode.startswith("I"):
-        image = Image.fromarray((np.asarray(grey, np.uint16) * 257))
+        image = Image.fromarray(np.asarray(grey, np.uint16) * 257)
         image = image.convert("I") if mode == "I" else image
     else:
         image = grey.convert(mode)
@@ -69,12 +69,12 @@ def test_the_first_frame_of_an_animation_is_taken(ramp: Image.Image) -> None:
 def test_a_truncated_picture_is_refused_by_name(ramp: Image.Image) -> None:
     for kind in ("JPEG", "PNG", "WEBP"):
         data = encoded(ramp, kind)
-        with pytest.raises(InvalidInputError, match="^half.x: the image is truncated or damaged"):
+        with pytest.raises(InvalidInputError, match=r"^half.x: the image is truncated or damaged"):
             pictures.decode(data[: len(data) * 2 // 3], "half.x")
 
 
 def test_text_called_a_picture_is_refused() -> None:
-    with pytest.raises(InvalidInputError, match="page.jpg: not an image"):
+    with pytest.raises(InvalidInputError, match=r"page.jpg: not an image"):
         pictures.decode(b"<html>not found</html>" * 9, "page.jpg")
 
 
@@ -91,28 +91,28 @@ def bomb() -> bytes:
 
 
 def test_a_decompression_bomb_is_refused_before_decoding() -> None:
-    with pytest.raises(InvalidInputError, match="bomb.png: the image has .*pixels"):
+    with pytest.raises(InvalidInputError, match=r"bomb.png: the image has .*pixels"):
         pictures.decode(bomb(), "bomb.png")
 
 
 def test_the_bound_is_ours_and_below_pillows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "MAX_PIXELS", 60 * 40 - 1)
-    with pytest.raises(InvalidInputError, match="60 x 40 pixels"):
+    with pytest.raises(InvalidInputError, match=r"60 x 40 pixels"):
         pictures.decode(encoded(Image.new("RGB", (60, 40)), "PNG"), "large.png")
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
-    with pytest.raises(MissingResourceError, match="none.png: the image cannot be read"):
+    with pytest.raises(MissingResourceError, match=r"none.png: the image cannot be read"):
         pictures.read_bytes(tmp_path / "none.png")
-    with pytest.raises(MissingResourceError, match="the image cannot be read"):
+    with pytest.raises(MissingResourceError, match=r"the image cannot be read"):
         pictures.read_bytes(tmp_path)
     (tmp_path / "empty.png").touch()
-    with pytest.raises(InvalidInputError, match="empty.png: the image file is empty"):
+    with pytest.raises(InvalidInputError, match=r"empty.png: the image file is empty"):
         pictures.read_bytes(tmp_path / "empty.png")
 
 
 def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
     with (tmp_path / "huge.jpg").open("wb") as file:
         file.truncate(pictures.MAX_BYTES + 1)
-    with pytest.raises(InvalidInputError, match="huge.jpg: the image file has"):
+    with pytest.raises(InvalidInputError, match=r"huge.jpg: the image file has"):
         pictures.read_bytes(tmp_path / "huge.jpg")
