@@ -1,0 +1,135 @@
+"""Corpora of evidence documents and lists of claims, as users hand them in."""
+
+import re
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, model_validator
+
+from factcheck.datasets.factify2 import find_splits, read_factify2
+from factcheck.datasets.json_lines import (
+    FilledText,
+    OptionalPath,
+    OptionalText,
+    read_json_lines,
+)
+from factcheck.errors import InvalidInputError, MissingResourceError
+from factcheck.records import Claim, Document
+
+
+def _iso_date(value: object) -> object:
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    if not isinstance(value, str):
+        raise ValueError("is not a string")
+    try:
+        if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+            raise ValueError
+        date.fromisoformat(value)
+    except ValueError:
+        raise ValueError(f"is {value[:40]!r}, not a date as YYYY-MM-DD") from None
+    return value
+
+
+class _DocumentLine(BaseModel):
+    """A line of a corpus; keys that are not named here are passed over."""
+
+    id: FilledText
+    text: FilledText
+    title: OptionalText = None
+    url: OptionalText = None
+    date: Annotated[str | None, BeforeValidator(_iso_date)] = None
+    image: OptionalPath = None
+    ocr: OptionalText = None
+
+
+class _ClaimLine(BaseModel):
+    """A line of a list of claims; keys that are not named here are passed over."""
+
+    claim: FilledText | None = None
+    text: FilledText | None = None
+    image: OptionalPath = None
+    ocr: OptionalText = None
+
+    @model_validator(mode="after")
+    def _has_words(self) -> "_ClaimLine":
+        if self.claim is None and self.text is None:
+            raise ValueError("has neither the key 'claim' nor the key 'text'")
+        return self
+
+
+def read_corpus(path: Path) -> list[Document]:
+    """Read the documents of a corpus.
+
+    Args:
+        path: A JSON Lines file, also gzipped (`.gz`), with `id` and `text` and optionally `title`,
+            `url`, `date` (YYYY-MM-DD), `image` (a path, relative to the file's folder or absolute)
+            and `ocr` on each line; or a Factify 2 folder, of which every document of every split is
+            read, with ids like `train-17`.
+
+    Returns:
+        The documents in file order. Whether their pictures exist is not looked at.
+
+    Raises:
+        MissingResourceError: There is no such file or folder, or it cannot be read.
+        InvalidInputError: A line is wrong, two documents have the same id, or there are none.
+    """
+    path = Path(path)
+    if path.is_dir():
+        splits = find_splits(path)
+        if not splits:
+            raise MissingResourceError(
+                f"{path}: the folder has no CSV file of Factify 2, like train.csv"
+            )
+        return [row.document for split in splits for row in read_factify2(path, split)]
+    documents: list[Document] = []
+    lines: dict[str, int] = {}
+    for number, line in read_json_lines(path, _DocumentLine):
+        first = lines.setdefault(line.id, number)
+        if first != number:
+            raise InvalidInputError(
+                f"{path}, line {number}: the id {line.id[:80]!r} is already that of line {first}"
+            )
+        documents.append(
+            Document(
+                id=line.id,
+                text=line.text,
+                title=line.title,
+                url=line.url,
+                date=line.date,
+                image=_beside(path, line.image),
+                ocr=line.ocr,
+            )
+        )
+    if not documents:
+        raise InvalidInputError(f"{path}: the corpus has no documents")
+    return documents
+
+
+def read_claims(path: Path) -> list[Claim]:
+    """Read a list of claims.
+
+    Args:
+        path: A JSON Lines file, also gzipped (`.gz`), with `claim` (or `text`) and optionally
+            `image` (a path, relative to the file's folder or absolute) and `ocr` on each line.
+
+    Returns:
+        The claims in file order. Whether their pictures exist is not looked at.
+
+    Raises:
+        MissingResourceError: There is no such file, or it cannot be read.
+        InvalidInputError: A line is wrong, or there are none.
+    """
+    path = Path(path)
+    claims = [
+        Claim(line.claim or line.text or "", _beside(path, line.image), line.ocr)
+        for _, line in read_json_lines(path, _ClaimLine)
+    ]
+    if not claims:
+        raise InvalidInputError(f"{path}: the file has no claims")
+    return claims
+
+
+def _beside(path: Path, image: str | None) -> Path | None:
+    return None if image is None else path.parent / image

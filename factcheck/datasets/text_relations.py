@@ -1,0 +1,94 @@
+"""Pairs of texts with a known relation: what the text side of a composed data set is made of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, Field
+
+from factcheck.datasets.json_lines import FilledText, read_json_lines
+from factcheck.errors import InvalidInputError
+from factcheck.records import TextRelation
+
+Unit = Literal["sentence", "passage", "document"]
+
+
+@dataclass(frozen=True)
+class TextRelationRow:
+    """A claim and what an evidence text says of it.
+
+    Attributes:
+        id: Unique in all files that were read together.
+        source: The data set it is from.
+        claim: The claim.
+        evidence: The evidence text, in one or more pieces; none of them empty.
+        relation: What the evidence says of the claim.
+        unit: What the evidence is: a sentence, a passage, or a whole article.
+    """
+
+    id: str
+    source: str
+    claim: str
+    evidence: tuple[str, ...]
+    relation: TextRelation
+    unit: Unit
+
+    @property
+    def evidence_text(self) -> str:
+        """The pieces as one text."""
+        return " ".join(self.evidence)
+
+
+def _relation(value: str) -> str:
+    if value not in set(TextRelation):
+        raise ValueError(f"is {value[:40]!r}, not one of {', '.join(TextRelation)}")
+    return value
+
+
+class _Line(BaseModel):
+    id: FilledText
+    source: FilledText
+    claim: FilledText
+    evidence: Annotated[list[FilledText], Field(min_length=1)]
+    relation: Annotated[str, AfterValidator(_relation)]
+    unit: Unit
+
+
+def read_text_relations(paths: Sequence[Path]) -> list[TextRelationRow]:
+    """Read text pairs from JSON Lines files, also gzipped (`.gz`).
+
+    Args:
+        paths: The files; each line has `id`, `source`, `claim`, `evidence` (a list of strings),
+            `relation` (support, insufficient, refute) and `unit` (sentence, passage, document).
+
+    Returns:
+        The rows in file order.
+
+    Raises:
+        MissingResourceError: A file does not exist or cannot be read.
+        InvalidInputError: A line is wrong, two rows have the same id, or there are no rows.
+    """
+    rows: list[TextRelationRow] = []
+    places: dict[str, str] = {}
+    for path in paths:
+        for number, line in read_json_lines(path, _Line):
+            place = f"{path}, line {number}"
+            first = places.setdefault(line.id, place)
+            if first != place:
+                raise InvalidInputError(
+                    f"{place}: the id {line.id[:80]!r} is already that of {first}"
+                )
+            rows.append(
+                TextRelationRow(
+                    line.id,
+                    line.source,
+                    line.claim,
+                    tuple(line.evidence),
+                    TextRelation(line.relation),
+                    line.unit,
+                )
+            )
+    if not rows:
+        raise InvalidInputError(f"{', '.join(map(str, paths)) or 'no files'}: no text relations")
+    return rows

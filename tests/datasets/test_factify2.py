@@ -1,0 +1,166 @@
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from factcheck.datasets import find_splits, read_factify2
+from factcheck.errors import InvalidInputError, MissingResourceError
+from factcheck.records import Label
+
+HEADER = (
+    "claim",
+    "claim_image",
+    "document",
+    "document_image",
+    "Category",
+    "Claim OCR",
+    "Document OCR",
+)
+ROWS = (
+    ("C0", "https://x/c0", "D0", "https://x/d0", "Support_Multimodal", "words", ""),
+    ("C1", "https://x/c1", 'D1 with "quotes"\nand\ta tab', "", "Refute", "", "more"),
+)
+
+
+def write(path, header=HEADER, rows=ROWS, indices=("3", "12"), separator="\t"):
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter=separator)
+        writer.writerow(([""] if indices else []) + list(header))
+        for place, row in enumerate(rows):
+            writer.writerow(([indices[place]] if indices else []) + list(row))
+    return path.parent
+
+
+def picture(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (4, 4)).save(path)
+
+
+@pytest.mark.parametrize("separator", ["\t", ","])
+def test_rows_are_read_as_they_are(tmp_path, separator):
+    first, second = read_factify2(write(tmp_path / "train.csv", separator=separator), "train")
+    assert (first.index, first.label, first.same_picture) == (3, Label.SUPPORT_MULTIMODAL, True)
+    assert (first.claim.text, first.claim.ocr) == ("C0", "words")
+    assert (first.document.id, first.document.ocr) == ("train-3", None)
+    assert (first.claim.image, first.document.image, first.source) == (None, None, None)
+    assert first.document.url == "https://x/d0"
+    assert second.document.text == 'D1 with "quotes"\nand\ta tab'
+    assert (second.label, second.same_picture, second.document.url) == (Label.REFUTE, None, None)
+
+
+def test_other_spellings_orders_and_a_missing_index_are_understood(tmp_path):
+    header = ("Document_OCR", "CLAIM OCR", "Claim", "document", "category")
+    rows = [("d", "c", "C", "D", "support text"), ("", "", "C", "D", "INSUFFICIENT_TEXT")]
+    first, second = read_factify2(write(tmp_path / "x.csv", header, rows, indices=None), "x")
+    assert (first.index, first.document.ocr, first.claim.ocr) == (0, "d", "c")
+    assert (first.label, second.label) == (Label.SUPPORT_TEXT, Label.INSUFFICIENT_TEXT)
+
+
+def test_a_test_split_may_have_no_category(tmp_path):
+    rows = [(*row[:4], *row[5:]) for row in ROWS]
+    header = (*HEADER[:4], *HEADER[5:])
+    for row in read_factify2(write(tmp_path / "test.csv", header, rows), "test"):
+        assert (row.label, row.same_picture) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "images-train/claim/Support_Multimodal/3.jpg",
+        "images-train/claim/3.webp",
+        "images/train/claim/3.PNG",
+        "images/train/claim/Support_Multimodal/3.jpeg",
+    ],
+)
+def test_pictures_are_found_in_every_layout(tmp_path, name):
+    folder = write(tmp_path / "train.csv")
+    picture(tmp_path / name)
+    first, second = read_factify2(folder, "train")
+    assert first.claim.image == tmp_path / name
+    assert first.document.image is second.claim.image is second.document.image is None
+
+
+def test_pictures_in_folders_of_categories_are_found_without_a_category_column(tmp_path):
+    folder = write(tmp_path / "test.csv", ("claim", "document"), [("C", "D")], ["5"])
+    picture(tmp_path / "images-test" / "document" / "Refute" / "5.jpg")
+    (row,) = read_factify2(folder, "test")
+    assert row.document.image is not None
+    assert row.label is None
+
+
+def test_provenance_tells_what_the_label_does_not(tmp_path):
+    folder = write(tmp_path / "train.csv")
+    lines = [
+        {"index": 12, "source": "fnc1", "same_picture": True, "text_id": "x"},
+        {"index": 3, "source": "wice", "same_picture": None},
+    ]
+    (tmp_path / "provenance-train.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    first, second = read_factify2(folder, "train")
+    assert (second.source, second.same_picture) == ("fnc1", True)
+    assert (first.source, first.same_picture) == ("wice", None)
+
+
+def test_splits_are_found_in_their_order(tmp_path):
+    for name in ("test", "extra", "train"):
+        write(tmp_path / f"{name}.csv")
+    (tmp_path / "scores.csv").write_text("label,f1\n")
+    assert find_splits(tmp_path) == ["train", "test", "extra"]
+
+
+@pytest.mark.parametrize("split", ["val", "../train", "..", ""])
+def test_a_missing_split_is_named_with_those_that_are_there(tmp_path, split):
+    folder = write(tmp_path / "train.csv")
+    with pytest.raises(MissingResourceError, match="no such split, the folder has train"):
+        read_factify2(folder, split)
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(MissingResourceError, match="nowhere"):
+        read_factify2(tmp_path / "nowhere", "train")
+
+
+def test_missing_and_doubled_columns_are_named(tmp_path):
+    write(tmp_path / "a.csv", ("claim", "text"), [("C", "D")], ["0"])
+    with pytest.raises(InvalidInputError, match=r"a\.csv: the column 'document' is missing among"):
+        read_factify2(tmp_path, "a")
+    write(tmp_path / "b.csv", ("claim", "document", "Claim OCR", "claim_ocr"), [("C", "D", "", "")])
+    with pytest.raises(InvalidInputError, match="2 columns are named 'claimocr'"):
+        read_factify2(tmp_path, "b")
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "complaint"),
+    [
+        (0, " ", "row 12: the claim text is empty"),
+        (2, "", "row 12: the document text is empty"),
+        (4, "True", "row 12: the Category 'True' is not one of Support_Text"),
+        (4, "", "row 12: the Category '' is not one of"),
+    ],
+)
+def test_a_wrong_row_is_named(tmp_path, place, value, complaint):
+    wrong = (*ROWS[1][:place], value, *ROWS[1][place + 1 :])
+    with pytest.raises(InvalidInputError, match=complaint):
+        read_factify2(write(tmp_path / "train.csv", rows=(ROWS[0], wrong)), "train")
+
+
+@pytest.mark.parametrize("index", ["../../etc/passwd", "-1", "1.0", "", "x", "³"])
+def test_an_index_is_nothing_but_digits(tmp_path, index):
+    with pytest.raises(InvalidInputError, match=r"data row 2: the index .* is not a whole number"):
+        read_factify2(write(tmp_path / "train.csv", indices=("0", index)), "train")
+
+
+def test_a_doubled_index_is_named(tmp_path):
+    with pytest.raises(InvalidInputError, match="data row 2: the index 7 is already that of data"):
+        read_factify2(write(tmp_path / "train.csv", indices=("7", "07")), "train")
+
+
+def test_files_that_are_no_tables_are_named(tmp_path):
+    (tmp_path / "a.csv").write_bytes("claim\tdocument\ncafé\tD\n".encode("latin-1"))
+    (tmp_path / "b.csv").write_bytes(b"")
+    (tmp_path / "c.csv").write_text("claim,document\nC,D,x\nC,D,x,y\n")
+    (tmp_path / "d.csv").write_text("claim,document\n")
+    for name in "abcd":
+        with pytest.raises(InvalidInputError, match=rf"{name}\.csv"):
+            read_factify2(tmp_path, name)
