@@ -1,0 +1,76 @@
+"""What a search of an index finds."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from factcheck.records import Passage
+from factcheck.retrieval.store import ImageRow, PassageRow
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A passage that a search found.
+
+    Attributes:
+        row: Its row, for `EvidenceIndex.passage_vectors`.
+        passage: The passage.
+        score: Cosine of its vector and the claim's, in [-1, 1].
+        title: Title of its document.
+        url: Address of its document.
+        date: Date of its document.
+    """
+
+    row: int
+    passage: Passage
+    score: float
+    title: str | None = None
+    url: str | None = None
+    date: str | None = None
+
+    @classmethod
+    def of(cls, row: int, stored: PassageRow, score: float) -> Self:
+        """A stored passage that was found with a score."""
+        return cls(row, stored.passage, score, stored.title, stored.url, stored.date)
+
+    @property
+    def document_id(self) -> str:
+        """The document that the passage is from."""
+        return self.passage.document_id
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types only, as JSON holds them."""
+        return {"document_id": self.document_id, **asdict(self)}
+
+
+@dataclass(frozen=True)
+class ImageHit:
+    """A document's picture that a search found.
+
+    Attributes:
+        row: Its row, for `EvidenceIndex.image_tokens` and `image_vectors`.
+        document_id: The document that shows it.
+        path: The picture's file, absolute.
+        score: Cosine of its pooled vector and the one searched with, in [-1, 1].
+        title: Title of the document.
+        url: Address of the document.
+        date: Date of the document.
+    """
+
+    row: int
+    document_id: str
+    path: str
+    score: float
+    title: str | None = None
+    url: str | None = None
+    date: str | None = None
+
+    @classmethod
+    def of(cls, image: ImageRow, score: float) -> Self:
+        """A stored picture that was found with a score."""
+        return cls(
+            image.row, image.document_id, image.path, score, image.title, image.url, image.date
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types only, as JSON holds them."""
+        return asdict(self)
