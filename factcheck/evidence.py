@@ -1,0 +1,303 @@
+"""Evidence selection: which passages and pictures a verdict rests on, laid out for the fusion head.
+
+Evidence is either given (`given_evidence`: the passages of one document that are most like the
+claim, and its picture) or found (`found_evidence`: passages by text and pictures by picture, from
+an index). Both end in the same arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from factcheck.encoders import Encoders
+from factcheck.encoders.encoders import PictureEncodings
+from factcheck.errors import InvalidInputError
+from factcheck.fusion.inputs import FusionInputs, PassageVectors, best_first
+from factcheck.records import CitedImage, CitedPassage, Claim, Document, Evidence
+from factcheck.retrieval import ImageHit, split_passages
+from factcheck.settings import PassageSettings
+
+if TYPE_CHECKING:
+    from factcheck.encoders.ocr import OcrReader
+    from factcheck.retrieval import EvidenceIndex
+
+MAX_CLAIM_CHARACTERS = 10_000
+"""A claim longer than this is refused: it is a document, and no encoder would read all of it."""
+
+IMAGES_ELSEWHERE = 3
+"""How many pictures of other documents are looked at for a claim's picture."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How claims and evidence are read.
+
+    Attributes:
+        encoders: What encodes texts and pictures.
+        passages: How documents are cut.
+        count: Passages the head reads, K.
+        ocr: Reads the text in pictures whose OCR text is not given; None leaves it absent.
+        strict: Make an unreadable picture an error instead of a warning.
+    """
+
+    encoders: Encoders
+    passages: PassageSettings
+    count: int
+    ocr: OcrReader | None = None
+    strict: bool = False
+
+
+@dataclass(frozen=True)
+class EncodedEvidence:
+    """Claims with their evidence, ready for the head.
+
+    A claim whose picture is to be compared with several has several rows, one for each.
+
+    Attributes:
+        inputs: R rows of encodings.
+        claims: (R,) the claim of each row, rising; each claim has at least one row.
+        evidence: R pieces of evidence; `image.same_picture` is yet to be filled in.
+        cited: (R,) bool, whether the row's picture belongs to a document that is cited (or that
+            there is no picture), rather than to another one of the index.
+    """
+
+    inputs: FusionInputs
+    claims: np.ndarray
+    evidence: list[Evidence]
+    cited: np.ndarray
+
+
+def given_evidence(
+    reading: Reading,
+    pairs: Sequence[tuple[Claim, Document]],
+    on_progress: Callable[[int], None] | None = None,
+) -> EncodedEvidence:
+    """Encode claims with the documents that are given as their evidence.
+
+    Args:
+        reading: How to read them.
+        pairs: N claims with their documents.
+        on_progress: Called with the number of texts and pictures encoded since the last call.
+
+    Returns:
+        N rows, in order.
+
+    Raises:
+        InvalidInputError: A claim or a document is empty, a claim is too long, or (strict) a
+            picture cannot be read.
+    """
+    claims = [claim for claim, _ in pairs]
+    documents = [document for _, document in pairs]
+    check_claims(claims)
+    cut = [
+        split_passages(d, reading.passages.max_characters, reading.passages.overlap_sentences)
+        for d in documents
+    ]
+    for document, passages in zip(documents, cut, strict=True):
+        if not passages:
+            raise InvalidInputError(f"document {document.id}: its text is empty")
+    claim_texts = [claim.text for claim in claims]
+    passage_texts = [passage.text for passages in cut for passage in passages]
+    vectors = reading.encoders.texts([*claim_texts, *passage_texts], on_progress)
+    claim_vectors, passage_vectors = vectors[: len(claims)], vectors[len(claims) :]
+    ends = np.cumsum([len(passages) for passages in cut])
+    chosen, cited = [], []
+    for document, passages, claim_vector, end in zip(
+        documents, cut, claim_vectors, ends, strict=True
+    ):
+        own = passage_vectors[end - len(passages) : end]
+        best = best_first(claim_vector, own, reading.count)
+        chosen.append(PassageVectors([passages[i].text for i in best], own[best]))
+        cited.append(
+            tuple(
+                CitedPassage(
+                    passages[i],
+                    float(own[i] @ claim_vector),
+                    document.title,
+                    document.url,
+                    document.date,
+                )
+                for i in best
+            )
+        )
+    paths = [claim.image for claim in claims] + [document.image for document in documents]
+    pictures = reading.encoders.pictures(paths, on_progress)
+    warnings = _picture_warnings(pictures, len(claims), reading.strict)
+    claim_rows, document_rows = pictures.rows[: len(claims)], pictures.rows[len(claims) :]
+    inputs = FusionInputs.assemble(
+        reading.encoders,
+        claim_texts,
+        claim_vectors,
+        chosen,
+        [
+            _ocr_text(reading, c.ocr, c.image, row)
+            for c, row in zip(claims, claim_rows, strict=True)
+        ],
+        [
+            _ocr_text(reading, d.ocr, d.image, row)
+            for d, row in zip(documents, document_rows, strict=True)
+        ],
+        claim_rows,
+        document_rows,
+        pictures.tokens,
+        reading.count,
+    )
+    evidence = []
+    for i, document in enumerate(documents):
+        image = None
+        if claim_rows[i] >= 0 and document_rows[i] >= 0:
+            score = float(pictures.pooled[claim_rows[i]] @ pictures.pooled[document_rows[i]])
+            image = CitedImage(
+                document.id,
+                str(document.image),
+                score,
+                title=document.title,
+                url=document.url,
+                date=document.date,
+            )
+        evidence.append(Evidence(cited[i], image, (), tuple(warnings[i])))
+    rows = np.arange(len(pairs))
+    return EncodedEvidence(inputs, rows, evidence, np.ones(len(pairs), dtype=bool))
+
+
+def found_evidence(
+    reading: Reading, claims: Sequence[Claim], index: EvidenceIndex
+) -> EncodedEvidence:
+    """Encode claims with the evidence that an index holds for them.
+
+    Passages are found by text. A claim's picture is put beside the pictures of the documents of
+    these passages and beside those most like it in the whole index: a row each. A claim without a
+    picture, or without any to compare, has one row.
+
+    Args:
+        reading: How to read them.
+        claims: N claims.
+        index: Where to look, built with the same encoders.
+
+    Returns:
+        At least N rows, those of a claim together.
+
+    Raises:
+        InvalidInputError: A claim is empty or too long, or (strict) a picture cannot be read.
+    """
+    check_claims(claims)
+    texts = [claim.text for claim in claims]
+    vectors = reading.encoders.texts(texts)
+    hits = index.search_vectors(vectors, reading.count)
+    chosen = [
+        PassageVectors(
+            [hit.passage.text for hit in found],
+            index.passage_vectors([hit.row for hit in found]),
+        )
+        for found in hits
+    ]
+    pictures = reading.encoders.pictures([claim.image for claim in claims])
+    warnings = _picture_warnings(pictures, len(claims), reading.strict)
+    places: list[int] = []
+    shown: list[tuple[ImageHit | None, bool]] = []
+    for place, (found, row) in enumerate(zip(hits, pictures.rows, strict=True)):
+        documents = list(dict.fromkeys(hit.document_id for hit in found))
+        candidates = _candidates(index, documents, pictures.pooled[row]) if row >= 0 else []
+        shown += candidates or [(None, True)]
+        places += [place] * max(1, len(candidates))
+    image_rows = sorted({image.row for image, _ in shown if image is not None})
+    grids = np.concatenate([pictures.tokens, index.image_tokens(image_rows)])
+    grid_of = {row: len(pictures.tokens) + i for i, row in enumerate(image_rows)}
+    inputs = FusionInputs.assemble(
+        reading.encoders,
+        [texts[place] for place in places],
+        vectors[places],
+        [chosen[place] for place in places],
+        [
+            _ocr_text(reading, claims[place].ocr, claims[place].image, pictures.rows[place])
+            for place in places
+        ],
+        [
+            _evidence_ocr(index, hits[place][0].document_id if image is None else image.document_id)
+            for place, (image, _) in zip(places, shown, strict=True)
+        ],
+        pictures.rows[places],
+        np.array([-1 if image is None else grid_of[image.row] for image, _ in shown]),
+        grids,
+        reading.count,
+    )
+    evidence = [
+        Evidence(
+            tuple(CitedPassage(h.passage, h.score, h.title, h.url, h.date) for h in hits[place]),
+            None if image is None else _cited_image(image),
+            (),
+            tuple(warnings[place]),
+        )
+        for place, (image, _) in zip(places, shown, strict=True)
+    ]
+    return EncodedEvidence(
+        inputs, np.array(places), evidence, np.array([cited for _, cited in shown], dtype=bool)
+    )
+
+
+def _candidates(
+    index: EvidenceIndex, documents: Sequence[str], picture: np.ndarray
+) -> list[tuple[ImageHit, bool]]:
+    """Pictures to put beside a claim's, and whether each is one of the cited documents'."""
+    stored = index.images_of(documents)
+    scores = index.image_vectors([image.row for image in stored]) @ picture
+    cited = [ImageHit.of(image, float(s)) for image, s in zip(stored, scores, strict=True)]
+    known = {image.document_id for image in cited}
+    [found] = index.search_images(picture[None], IMAGES_ELSEWHERE + len(known))
+    elsewhere = [image for image in found if image.document_id not in known][:IMAGES_ELSEWHERE]
+    return [(image, True) for image in cited] + [(image, False) for image in elsewhere]
+
+
+def _cited_image(image: ImageHit) -> CitedImage:
+    return CitedImage(
+        image.document_id,
+        image.path,
+        image.score,
+        title=image.title,
+        url=image.url,
+        date=image.date,
+    )
+
+
+def _evidence_ocr(index: EvidenceIndex, document_id: str) -> str | None:
+    return index.document(document_id).ocr
+
+
+def check_claims(claims: Sequence[Claim]) -> None:
+    """Refuse claims that cannot be checked.
+
+    Raises:
+        InvalidInputError: A claim is blank or longer than `MAX_CLAIM_CHARACTERS`; of several its
+            number is named.
+    """
+    for number, claim in enumerate(claims, start=1):
+        name = "the claim" if len(claims) == 1 else f"claim {number}"
+        if not claim.text.strip():
+            raise InvalidInputError(f"{name} is empty")
+        if len(claim.text) > MAX_CLAIM_CHARACTERS:
+            raise InvalidInputError(
+                f"{name} has {len(claim.text):,} characters, more than the "
+                f"{MAX_CLAIM_CHARACTERS:,} allowed"
+            )
+
+
+def _picture_warnings(pictures: PictureEncodings, claims: int, strict: bool) -> list[list[str]]:
+    """What to tell of each claim: its own picture's problem and its document's, or an error."""
+    warnings: list[list[str]] = [[] for _ in range(claims)]
+    for place, problem in pictures.problems.items():
+        if strict:
+            raise InvalidInputError(problem)
+        side = "claim" if place < claims else "evidence"
+        warnings[place % claims].append(f"{problem}; the {side} is read without a picture")
+    return warnings
+
+
+def _ocr_text(reading: Reading, given: str | None, image: object, row: int) -> str | None:
+    """The text in a picture: as given, else as read, if reading is on and the picture is good."""
+    if given is not None or reading.ocr is None or row < 0:
+        return given
+    return reading.ocr.read(str(image))

@@ -1,0 +1,203 @@
+"""From a claim to a verdict: `check` finds the evidence, `compare` is given it.
+
+Both walk the same way: select and encode the evidence (`evidence`), run the fusion head and
+calibrate (`fusion.run`), and say what the verdict rests on. One claim is a batch of one; there is
+no second implementation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from factcheck.encoders import Encoders, EncodingCache
+from factcheck.errors import InvalidInputError
+from factcheck.evidence import EncodedEvidence, Reading, found_evidence, given_evidence
+from factcheck.fusion.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
+from factcheck.fusion.run import relation_probabilities
+from factcheck.records import Claim, Document, Verdict
+
+if TYPE_CHECKING:
+    from factcheck.encoders.ocr import OcrReader
+    from factcheck.retrieval import EvidenceIndex
+
+# Claims worked on together: enough for full batches, few enough for bounded memory and for progress
+# that moves.
+_CHUNK = 256
+
+# A picture of another document is reported as the same from this probability on.
+_SAME_PICTURE = 0.5
+
+
+class FactChecker:
+    """Checks claims against an index, or against a given document.
+
+    Attributes:
+        checkpoint: The fusion head with its calibration.
+        encoders: The encoders that the head was trained on.
+        ocr: Reads the text in pictures where it is not given; None leaves it absent.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, encoders: Encoders, ocr: OcrReader | None = None
+    ) -> None:
+        """Put a checker together.
+
+        Raises:
+            InvalidInputError: The head was trained on other encoders.
+        """
+        for kind, wanted, given in (
+            ("text", checkpoint.config.text_encoder, encoders.text),
+            ("image", checkpoint.config.image_encoder, encoders.image),
+        ):
+            if wanted.sha256 != given.sha256:
+                raise InvalidInputError(
+                    f"the checkpoint was trained on the {kind} encoder {wanted.load} "
+                    f"({wanted.sha256[:12]}), but {given.name} ({given.sha256[:12]}) was given"
+                )
+        self.checkpoint = checkpoint
+        self.encoders = encoders
+        self.ocr = ocr
+
+    @classmethod
+    def load(
+        cls, checkpoint: str | Path | None = None, cache: Path | None = None, ocr: bool = False
+    ) -> Self:
+        """Load a checker.
+
+        Args:
+            checkpoint: A checkpoint folder; the one in the package by default.
+            cache: A file to keep encodings in.
+            ocr: Read the text in pictures whose OCR text is not given (extra `ocr`).
+
+        Raises:
+            MissingResourceError: There is no checkpoint or encoder.
+            InvalidInputError: A checkpoint is damaged, or its encoders are not the ones it names.
+            PrerequisiteError: Something that is needed is not installed or not reachable.
+        """
+        from factcheck.encoders.ocr import OcrReader
+
+        reader = OcrReader.load() if ocr else None
+        loaded = load_checkpoint(EMBEDDED if checkpoint is None else checkpoint)
+        encoders = Encoders.load(
+            loaded.config.text_encoder.load,
+            loaded.config.image_encoder.load,
+            EncodingCache(cache) if cache is not None else None,
+        )
+        return cls(loaded, encoders, reader)
+
+    def check(self, claim: Claim, index: EvidenceIndex, strict: bool = False) -> Verdict:
+        """Check a claim against the evidence that an index holds; see `check_many`."""
+        return self.check_many([claim], index, strict)[0]
+
+    def compare(self, claim: Claim, document: Document, strict: bool = False) -> Verdict:
+        """Check a claim against one document, as in Factify 2; see `compare_many`."""
+        return self.compare_many([(claim, document)], strict)[0]
+
+    def check_many(
+        self,
+        claims: Sequence[Claim],
+        index: EvidenceIndex,
+        strict: bool = False,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> list[Verdict]:
+        """Check claims against the evidence that an index holds.
+
+        Passages are found by text. The picture that counts for the label is, of the documents of
+        these passages, the one most probably the claim's: a picture supports a claim only together
+        with the text that it was published with. Where else in the index the picture was seen is
+        reported (`Evidence.elsewhere`) but does not enter the label: a re-used photograph is what a
+        fact-checker looks for, not a support.
+
+        Args:
+            claims: What to check.
+            index: Where to look.
+            strict: Make an unreadable picture an error instead of a warning.
+            on_progress: Called with the number of claims done since the last call.
+
+        Returns:
+            A verdict for each claim, in order.
+
+        Raises:
+            InvalidInputError: A claim is empty or too long, the index was built with other
+                encoders, or (strict) a picture cannot be read.
+        """
+        index.verify_encoders(self.encoders)
+        reading = self._reading(strict)
+        verdicts: list[Verdict] = []
+        for start in range(0, len(claims), _CHUNK):
+            chunk = claims[start : start + _CHUNK]
+            verdicts += self._verdicts(found_evidence(reading, chunk, index), index.sha256)
+            if on_progress is not None:
+                on_progress(len(chunk))
+        return verdicts
+
+    def compare_many(
+        self,
+        pairs: Sequence[tuple[Claim, Document]],
+        strict: bool = False,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> list[Verdict]:
+        """Check claims, each against its own document.
+
+        Args:
+            pairs: Claims with their documents.
+            strict: Make an unreadable picture an error instead of a warning.
+            on_progress: Called with the number of pairs done since the last call.
+
+        Returns:
+            A verdict for each pair, in order.
+
+        Raises:
+            InvalidInputError: A claim is empty or too long, a document is empty, or (strict) a
+                picture cannot be read.
+        """
+        reading = self._reading(strict)
+        verdicts: list[Verdict] = []
+        for start in range(0, len(pairs), _CHUNK):
+            chunk = pairs[start : start + _CHUNK]
+            verdicts += self._verdicts(given_evidence(reading, chunk), None)
+            if on_progress is not None:
+                on_progress(len(chunk))
+        return verdicts
+
+    def _reading(self, strict: bool) -> Reading:
+        config = self.checkpoint.config
+        return Reading(self.encoders, config.passages, config.head.passages, self.ocr, strict)
+
+    def _verdicts(self, encoded: EncodedEvidence, index: str | None) -> list[Verdict]:
+        """The verdict of each claim, from the rows it has."""
+        probabilities = relation_probabilities(self.checkpoint, encoded.inputs)
+        factors = [probabilities.factors(row) for row in range(len(encoded.claims))]
+        verdicts = []
+        for _, group in groupby(range(len(factors)), key=lambda row: int(encoded.claims[row])):
+            rows = list(group)
+            # Without a cited picture the text relation is read beside the first one found
+            # elsewhere; that picture is not put into the label.
+            beside = [row for row in rows if encoded.cited[row]] or rows[:1]
+            chosen = max(beside, key=lambda row: factors[row][1] or 0.0)
+            text, same = factors[chosen]
+            evidence = encoded.evidence[chosen]
+            if not encoded.cited[chosen]:
+                same, evidence = None, replace(evidence, image=None)
+            elsewhere = [
+                replace(image, same_picture=factors[row][1])
+                for row in rows
+                if not encoded.cited[row]
+                and (image := encoded.evidence[row].image) is not None
+                and (factors[row][1] or 0.0) >= _SAME_PICTURE
+            ]
+            elsewhere.sort(key=lambda image: image.same_picture or 0.0, reverse=True)
+            image = evidence.image
+            evidence = replace(
+                evidence,
+                image=None if image is None else replace(image, same_picture=same),
+                elsewhere=tuple(elsewhere),
+            )
+            verdicts.append(
+                Verdict.from_factors(text, same, evidence, self.checkpoint.sha256, index)
+            )
+        return verdicts

@@ -1,0 +1,212 @@
+"""From a claim to a verdict, through real encoders, a real index and a real head."""
+
+from pathlib import Path
+
+import pytest
+from conftest import save_photograph
+
+from factcheck import Claim, Document, EvidenceIndex, FactChecker
+from factcheck.encoders import Encoders
+from factcheck.errors import InvalidInputError, MissingResourceError
+from factcheck.evidence import MAX_CLAIM_CHARACTERS
+from factcheck.fusion.checkpoint import load_checkpoint
+from factcheck.records import LABELS, Label, Verdict, label_probabilities
+
+HARBOUR = (
+    "The harbour of Port Bell was closed on Monday after a storm. Two ferries were damaged. "
+    "The mayor said that repairs would take three weeks and cost four million. "
+    "Fishing boats were moved to the northern pier, where the water is calmer."
+)
+LIBRARY = (
+    "The city library lent out 1.2 million books last year. Its director credits longer opening "
+    "hours. A new branch in the east of the city opens in May."
+)
+COMET = "A comet was visible to the naked eye over the southern sky in January. It will not return."
+
+
+@pytest.fixture(scope="module")
+def documents(photographs: Path) -> list[Document]:
+    return [
+        Document(
+            "harbour", HARBOUR, "Harbour closed", image=photographs / "00.jpg", date="2024-05-06"
+        ),
+        Document(
+            "library", LIBRARY, "Library report", image=photographs / "01.png", ocr="1.2 million"
+        ),
+        Document("comet", COMET, "Comet seen"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def index(
+    documents: list[Document], encoders: Encoders, tmp_path_factory: pytest.TempPathFactory
+) -> EvidenceIndex:
+    return EvidenceIndex.build(documents, tmp_path_factory.mktemp("index") / "i", encoders)
+
+
+def claims(photographs: Path) -> list[Claim]:
+    return [
+        Claim("A storm closed the harbour of Port Bell.", photographs / "00.jpg"),
+        Claim("The library lent 1.2 million books.", photographs / "05.png", "a caption"),
+        Claim("A comet was seen in January."),
+        Claim("A storm closed the harbour of Port Bell.", photographs / "01.png"),
+    ]
+
+
+def assert_same(one: Verdict, other: Verdict) -> None:
+    assert one.label is other.label
+    assert list(one.probabilities.values()) == pytest.approx(
+        list(other.probabilities.values()), abs=1e-5
+    )
+    assert one.image_relation == pytest.approx(other.image_relation, abs=1e-5)
+    assert [cited.passage for cited in one.evidence.passages] == [
+        cited.passage for cited in other.evidence.passages
+    ]
+
+
+def test_a_verdict_is_consistent_and_names_its_versions(
+    checker: FactChecker, index: EvidenceIndex, photographs: Path
+) -> None:
+    for verdict in checker.check_many(claims(photographs), index):
+        assert sum(verdict.probabilities.values()) == pytest.approx(1)
+        assert sum(verdict.text_relation.values()) == pytest.approx(1)
+        assert verdict.probabilities == pytest.approx(
+            label_probabilities(verdict.text_relation, verdict.image_relation)
+        )
+        assert verdict.label is max(LABELS, key=verdict.probabilities.__getitem__)
+        assert verdict.model == checker.checkpoint.sha256
+        assert verdict.index == index.sha256
+        assert Verdict.from_dict(verdict.to_dict()) == verdict
+
+
+def test_the_right_document_is_cited_with_offsets(
+    checker: FactChecker, index: EvidenceIndex, documents: list[Document], photographs: Path
+) -> None:
+    texts = {document.id: document.text for document in documents}
+    verdict = checker.check(claims(photographs)[0], index)
+    assert verdict.evidence.passages[0].passage.document_id == "harbour"
+    assert verdict.evidence.passages[0].title == "Harbour closed"
+    for cited in verdict.evidence.passages:
+        passage = cited.passage
+        assert texts[passage.document_id][passage.start : passage.end] == passage.text
+    scores = [cited.score for cited in verdict.evidence.passages]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_many_claims_give_what_single_ones_give(
+    checker: FactChecker, index: EvidenceIndex, photographs: Path
+) -> None:
+    several = claims(photographs)
+    for claim, verdict in zip(several, checker.check_many(several, index), strict=True):
+        assert_same(checker.check(claim, index), verdict)
+
+
+def test_many_pairs_give_what_single_ones_give(
+    checker: FactChecker, documents: list[Document], photographs: Path
+) -> None:
+    pairs = [(claim, document) for claim in claims(photographs) for document in documents]
+    for (claim, document), verdict in zip(pairs, checker.compare_many(pairs), strict=True):
+        assert_same(checker.compare(claim, document), verdict)
+        assert verdict.index is None
+        two = claim.image is not None and document.image is not None
+        assert (verdict.image_relation is not None) == two
+
+
+def test_without_two_pictures_the_label_is_not_multimodal(
+    checker: FactChecker, documents: list[Document]
+) -> None:
+    verdict = checker.compare(Claim("The library lent books."), documents[1])
+    assert verdict.image_relation is None
+    assert verdict.evidence.image is None
+    assert verdict.probabilities[Label.SUPPORT_MULTIMODAL] == 0
+
+
+def test_a_picture_seen_elsewhere_does_not_enter_the_label(
+    checker: FactChecker, encoders: Encoders, photographs: Path, tmp_path: Path
+) -> None:
+    """The claim's picture belongs to a document about something else that is not cited."""
+    fillers = [
+        Document(f"storm-{i}", f"A storm closed the harbour of Port Bell on day {i}.")
+        for i in range(checker.checkpoint.config.head.passages)
+    ]
+    other = Document("comet", COMET, image=photographs / "03.png")
+    index = EvidenceIndex.build([*fillers, other], tmp_path / "i", encoders)
+    claim = Claim("A storm closed the harbour of Port Bell.", photographs / "03.png")
+    verdict = checker.check(claim, index)
+    assert "comet" not in {cited.passage.document_id for cited in verdict.evidence.passages}
+    assert verdict.image_relation is None
+    assert verdict.evidence.image is None
+    assert verdict.probabilities[Label.SUPPORT_MULTIMODAL] == 0
+
+
+def test_a_bad_picture_is_a_warning_and_strict_makes_it_an_error(
+    checker: FactChecker, index: EvidenceIndex, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"\xff\xd8\xff garbage")
+    several = [Claim("A comet was seen."), Claim("A storm came.", bad)]
+    verdicts = checker.check_many(several, index)
+    assert verdicts[0].evidence.warnings == ()
+    assert "bad.jpg" in verdicts[1].evidence.warnings[0]
+    assert verdicts[1].image_relation is None
+    with pytest.raises(InvalidInputError, match=r"bad\.jpg"):
+        checker.check_many(several, index, strict=True)
+
+
+@pytest.mark.parametrize("text", ["", " \n\t"])
+def test_an_empty_claim_is_refused(checker: FactChecker, index: EvidenceIndex, text: str) -> None:
+    with pytest.raises(InvalidInputError, match=r"the claim is empty"):
+        checker.check(Claim(text), index)
+    with pytest.raises(InvalidInputError, match=r"claim 2 is empty"):
+        checker.check_many([Claim("Something."), Claim(text)], index)
+
+
+def test_a_claim_of_a_hundred_thousand_characters_is_refused(
+    checker: FactChecker, index: EvidenceIndex
+) -> None:
+    checker.check(Claim("word " * (MAX_CLAIM_CHARACTERS // 5)), index)
+    with pytest.raises(InvalidInputError, match=r"the claim has 100,000 characters"):
+        checker.check(Claim("x" * 100_000), index)
+
+
+def test_an_empty_document_is_refused(checker: FactChecker) -> None:
+    with pytest.raises(InvalidInputError, match=r"document d: its text is empty"):
+        checker.compare(Claim("Something."), Document("d", "  "))
+
+
+def test_nothing_to_check_gives_nothing(checker: FactChecker, index: EvidenceIndex) -> None:
+    assert checker.check_many([], index) == []
+    assert checker.compare_many([]) == []
+
+
+def test_an_index_of_other_encoders_is_refused(
+    checker: FactChecker, documents: list[Document], other_encoders: Encoders, tmp_path: Path
+) -> None:
+    index = EvidenceIndex.build(documents, tmp_path / "i", other_encoders)
+    with pytest.raises(InvalidInputError, match=r"image encoder"):
+        checker.check(Claim("A storm came."), index)
+
+
+def test_a_head_of_other_encoders_is_refused(
+    checkpoint_folder: Path, other_encoders: Encoders
+) -> None:
+    with pytest.raises(InvalidInputError, match=r"was trained on the image encoder"):
+        FactChecker(load_checkpoint(checkpoint_folder), other_encoders)
+
+
+def test_loading_by_folder(checkpoint_folder: Path, tmp_path: Path) -> None:
+    checker = FactChecker.load(checkpoint_folder, cache=tmp_path / "cache.sqlite")
+    document = Document("d", COMET)
+    first = checker.compare(Claim("A comet was seen."), document)
+    assert_same(
+        first, FactChecker.load(checkpoint_folder).compare(Claim("A comet was seen."), document)
+    )
+    with pytest.raises(MissingResourceError, match=r"no such checkpoint folder"):
+        FactChecker.load(tmp_path / "none")
+
+
+def test_a_photograph_of_any_size_is_compared(checker: FactChecker, tmp_path: Path) -> None:
+    thin = save_photograph(tmp_path / "thin.png", seed=1, size=(700, 1))
+    dot = save_photograph(tmp_path / "dot.png", seed=2, size=(1, 1))
+    verdict = checker.compare(Claim("Something.", thin), Document("d", COMET, image=dot))
+    assert verdict.image_relation is not None
