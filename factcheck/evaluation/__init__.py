@@ -1,0 +1,6 @@
+"""Evaluation: what verdicts are worth, and against what."""
+
+from factcheck.evaluation.evaluate import evaluate_split
+from factcheck.evaluation.metrics import classification_metrics
+
+__all__ = ["classification_metrics", "evaluate_split"]

@@ -1,0 +1,132 @@
+"""What the fusion head must beat, on the same encodings and the same rows.
+
+- majority: the most frequent label.
+- similarity + random forest: INO at Factify 2 (arXiv:2303.01510): similarities of texts and
+  pictures, lengths and word overlap, in a random forest.
+- concatenation MLP: the task's official baseline (arXiv:2304.03897): the vectors of both texts and
+  both pictures, side by side, in a multi-layer perceptron.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from factcheck.encoders.image import pool
+from factcheck.fusion.inputs import FusionInputs
+from factcheck.fusion.signals import SIGNALS
+from factcheck.records import LABELS
+
+
+@dataclass(frozen=True)
+class LabelledInputs:
+    """Encodings with what a baseline may see besides, and the truth.
+
+    Attributes:
+        inputs: N encoded rows.
+        claim_lengths: (N,) characters of the claim.
+        document_lengths: (N,) characters of the document.
+        labels: (N,) positions in `records.LABELS`.
+    """
+
+    inputs: FusionInputs
+    claim_lengths: np.ndarray
+    document_lengths: np.ndarray
+    labels: np.ndarray
+
+
+def majority(train: LabelledInputs, test: LabelledInputs, seed: int) -> np.ndarray:
+    """(N, 5) probabilities: the label frequencies of the training rows."""
+    frequencies = np.bincount(train.labels, minlength=len(LABELS)) / len(train.labels)
+    return np.tile(frequencies, (len(test.labels), 1))
+
+
+def similarity_forest(train: LabelledInputs, test: LabelledInputs, seed: int) -> np.ndarray:
+    """(N, 5) probabilities of a random forest on similarities, lengths and word overlap."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    forest = RandomForestClassifier(500, min_samples_leaf=3, n_jobs=-1, random_state=seed)
+    forest.fit(similarity_features(train), train.labels)
+    return _all_labels(forest.predict_proba(similarity_features(test)), forest.classes_)
+
+
+def concatenation_mlp(train: LabelledInputs, test: LabelledInputs, seed: int) -> np.ndarray:
+    """(N, 5) probabilities of a perceptron on the four vectors side by side."""
+    from sklearn.neural_network import MLPClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    network = make_pipeline(
+        StandardScaler(),
+        MLPClassifier((512, 128), early_stopping=True, n_iter_no_change=5, random_state=seed),
+    )
+    network.fit(concatenation_features(train.inputs), train.labels)
+    probabilities = network.predict_proba(concatenation_features(test.inputs))
+    return _all_labels(probabilities, network.classes_)
+
+
+BASELINES: dict[str, Callable[[LabelledInputs, LabelledInputs, int], np.ndarray]] = {
+    "majority": majority,
+    "similarity + random forest": similarity_forest,
+    "concatenation MLP": concatenation_mlp,
+}
+"""The baselines by name: trained on the first, probabilities for the second."""
+
+
+def similarity_features(rows: LabelledInputs) -> np.ndarray:
+    """(N, F) similarities, word overlap and lengths.
+
+    Cosines of the claim with the best passage, with the mean passage, of the pooled pictures and of
+    the OCR texts (each with whether it exists); the lexical signals of the best passage and the
+    largest coverage of the claim by any; lengths of claim and document and their ratio.
+    """
+    inputs = rows.inputs
+    claim, image = _pooled(inputs, inputs.claim_image_rows)
+    evidence, other = _pooled(inputs, inputs.evidence_image_rows)
+    mean = inputs.passages.sum(axis=1) / np.maximum(1, inputs.has_passage.sum(axis=1))[:, None]
+    coverage = np.where(inputs.has_passage, inputs.signals[..., SIGNALS.index("claim_coverage")], 0)
+    columns = [
+        _dot(inputs.claim_text, inputs.passages[:, 0]),
+        _dot(inputs.claim_text, mean),
+        _dot(claim, evidence),
+        image & other,
+        _dot(inputs.claim_ocr, inputs.evidence_ocr),
+        _dot(inputs.claim_ocr, inputs.claim_text),
+        _dot(inputs.evidence_ocr, inputs.claim_text),
+        inputs.has_claim_ocr,
+        inputs.has_evidence_ocr,
+        coverage.max(axis=1),
+        *inputs.signals[:, 0].T,
+        np.log1p(rows.claim_lengths),
+        np.log1p(rows.document_lengths),
+        rows.claim_lengths / np.maximum(1, rows.document_lengths),
+    ]
+    return np.stack([np.asarray(column, dtype=np.float32) for column in columns], axis=1)
+
+
+def concatenation_features(inputs: FusionInputs) -> np.ndarray:
+    """(N, 2 D + 2 C): claim text, mean passage, both pictures; zeros where missing."""
+    mean = inputs.passages.sum(axis=1) / np.maximum(1, inputs.has_passage.sum(axis=1))[:, None]
+    claim, _ = _pooled(inputs, inputs.claim_image_rows)
+    evidence, _ = _pooled(inputs, inputs.evidence_image_rows)
+    return np.concatenate([inputs.claim_text, mean, claim, evidence], axis=1)
+
+
+def _pooled(inputs: FusionInputs, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(N, C) pooled pictures, zero where absent, and (N,) where they are present."""
+    present = rows >= 0
+    pooled = np.zeros((len(rows), inputs.grids.shape[-1]), dtype=np.float32)
+    pooled[present] = pool(inputs.grids)[rows[present]]
+    return pooled, present
+
+
+def _dot(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    product: np.ndarray = np.einsum("nd,nd->n", left, right)
+    return product
+
+
+def _all_labels(probabilities: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Columns for all labels, where the training rows had only some."""
+    complete = np.zeros((len(probabilities), len(LABELS)))
+    complete[:, classes] = probabilities
+    return complete

@@ -1,0 +1,282 @@
+"""Training the fusion head on frozen encodings of a folder in Factify 2's format.
+
+Each row is encoded once, into a cache on disk; the epochs read arrays. The loss is the cross
+entropy of the text relation plus the binary cross entropy of the image relation where two pictures
+and the truth are known. Since the label follows from the two, its own negative log-likelihood is
+their sum (on refuted rows the first alone), so it needs no term of its own.
+
+Pictures and OCR texts are hidden at random, so that a missing one is nothing new, and some examples
+are read with passages of other documents among their own, as retrieval will give them.
+"""
+
+import csv
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from factcheck.datasets import find_splits
+from factcheck.encoders import Encoders, EncodingCache
+from factcheck.evaluation.metrics import classification_metrics
+from factcheck.evidence import Reading
+from factcheck.fusion.calibration import Calibration
+from factcheck.fusion.checkpoint import (
+    Checkpoint,
+    CheckpointConfig,
+    EncoderIdentity,
+    build_head,
+    save_checkpoint,
+)
+from factcheck.fusion.head import FusionHead, Relations
+from factcheck.fusion.inputs import FusionBatch, FusionInputs
+from factcheck.fusion.run import relation_logits, relation_probabilities
+from factcheck.settings import FusionTraining
+from factcheck.training.card import fusion_card
+from factcheck.training.splits import Split, encode_split, with_distractors
+
+OnProgress = Callable[[str, int, int, dict[str, float]], None]
+
+
+def train_fusion(
+    settings: FusionTraining, data: Path, out: Path, on_progress: OnProgress | None = None
+) -> dict[str, Any]:
+    """Fit a fusion head, calibrate it, and write it with its card.
+
+    Args:
+        settings: What to train.
+        data: A folder in Factify 2's format with `train` and `val`; a `test` split, if it is there
+            and has labels, is measured at the end, once, for the card.
+        out: Run folder: `settings.json`, `encodings.sqlite`, `log.csv`, `metrics.json` and
+            `checkpoint/`.
+        on_progress: Called with a stage, steps done, steps in all (0 if unknown) and figures to
+            show.
+
+    Returns:
+        The metrics that are written.
+
+    Raises:
+        FactcheckError: The data are missing or unfit, or a file cannot be written.
+    """
+    from accelerate.utils import set_seed
+
+    report = on_progress or (lambda stage, done, total, values: None)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "settings.json").write_text(settings.model_dump_json(indent=2) + "\n")
+    set_seed(settings.seed)
+    with EncodingCache(out / "encodings.sqlite") as cache:
+        encoders = Encoders.load(settings.text_encoder, settings.image_encoder, cache)
+        reading = Reading(encoders, settings.passages, settings.head.passages)
+        train = encode_split(reading, data, "train", _counter(report, "encode train"))
+        validation = encode_split(reading, data, "val", _counter(report, "encode val"))
+        stop, calibrate = _halves(validation, settings)
+        config = CheckpointConfig(
+            head=settings.head,
+            passages=settings.passages,
+            text_encoder=EncoderIdentity(
+                load=settings.text_encoder,
+                sha256=encoders.text.sha256,
+                dimension=encoders.text.dimension,
+            ),
+            image_encoder=EncoderIdentity(
+                load=settings.image_encoder,
+                sha256=encoders.image.sha256,
+                dimension=encoders.image.dimension,
+            ),
+            image_tokens=encoders.image.tokens,
+        )
+        head = build_head(config)
+        best = _fit(head, train, stop, settings, out / "log.csv", report)
+        calibration = _calibrate(head, calibrate)
+        metrics: dict[str, Any] = {"rows": {"train": len(train), "val": len(validation)}, **best}
+        measured = {"val (calibration half)": calibrate}
+        if "test" in find_splits(data):
+            measured["test"] = encode_split(reading, data, "test", _counter(report, "encode test"))
+        checkpoint = save_checkpoint(out / "checkpoint", head, config, calibration, "")
+        for name, split in measured.items():
+            metrics[name] = measure(checkpoint, split)
+        save_checkpoint(
+            out / "checkpoint", head, config, calibration, fusion_card(settings, config, metrics)
+        )
+    (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    return metrics
+
+
+def measure(checkpoint: Checkpoint, split: Split) -> dict[str, Any]:
+    """The metrics of a checkpoint on a split (`evaluation.metrics`)."""
+    probabilities = relation_probabilities(checkpoint, split.inputs)
+    return classification_metrics(
+        probabilities.label, probabilities.image, split.labels, split.same_picture
+    )
+
+
+def relation_loss(
+    relations: Relations, truth: Tensor, same_picture: Tensor, settings: FusionTraining
+) -> Tensor:
+    """The training loss of B examples, a scalar.
+
+    Args:
+        relations: What the head gave.
+        truth: (B,) true text relations.
+        same_picture: (B,) 1, 0, or -1 where it is unknown or a picture is missing.
+        settings: Weights of the terms.
+    """
+    text = F.cross_entropy(relations.text, truth, label_smoothing=settings.label_smoothing)
+    known = same_picture >= 0
+    if not known.any():
+        return text
+    image = F.binary_cross_entropy_with_logits(relations.image[known], same_picture[known].float())
+    return text + settings.image_weight * image
+
+
+def hide(batch: FusionBatch, probability: float) -> FusionBatch:
+    """Hide pictures and OCR texts, each side's on its own, each with the given probability."""
+
+    def kept(present: Tensor) -> Tensor:
+        return present & (torch.rand(present.shape, device=present.device) >= probability)
+
+    return replace(
+        batch,
+        has_claim_image=kept(batch.has_claim_image),
+        has_evidence_image=kept(batch.has_evidence_image),
+        has_claim_ocr=kept(batch.has_claim_ocr),
+        has_evidence_ocr=kept(batch.has_evidence_ocr),
+    )
+
+
+@dataclass(frozen=True)
+class _Collate:
+    """From row numbers to a batch, a share of its examples with distractors."""
+
+    split: Split
+    distracted: FusionInputs
+    probability: float
+
+    def __call__(self, rows: list[int]) -> dict[str, Any]:
+        chosen = np.array(rows)
+        batch = self.split.inputs.batch(chosen)
+        swap = torch.rand(len(rows)) < self.probability
+        other = self.distracted.batch(chosen)
+        return {
+            "batch": replace(
+                batch,
+                passages=torch.where(swap[:, None, None], other.passages, batch.passages),
+                has_passage=torch.where(swap[:, None], other.has_passage, batch.has_passage),
+                signals=torch.where(swap[:, None, None], other.signals, batch.signals),
+            ),
+            "relations": torch.from_numpy(self.split.relations[chosen]),
+            "same_picture": torch.from_numpy(self.split.same_picture[chosen]),
+        }
+
+
+def _fit(
+    head: FusionHead,
+    train: Split,
+    stop: Split,
+    settings: FusionTraining,
+    log: Path,
+    report: OnProgress,
+) -> dict[str, float]:
+    """Train in place, leave the weights of the best epoch, and say how good it was."""
+    from accelerate import Accelerator
+
+    accelerator = Accelerator()
+    distracted = with_distractors(train, settings.seed)
+    loader: DataLoader[Any] = DataLoader(
+        range(len(train)),  # type: ignore[arg-type]
+        batch_size=settings.batch_size,
+        shuffle=True,
+        collate_fn=_Collate(train, distracted, settings.distractors),
+    )
+    matrices = [p for p in head.parameters() if p.ndim > 1]
+    others = [p for p in head.parameters() if p.ndim <= 1]
+    optimiser = torch.optim.AdamW(
+        [
+            {"params": matrices, "weight_decay": settings.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ],
+        lr=settings.learning_rate,
+    )
+    steps = settings.epochs * math.ceil(len(train) / settings.batch_size)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, max_lr=settings.learning_rate, total_steps=steps, pct_start=0.1
+    )
+    model, optimiser, loader, schedule = accelerator.prepare(head, optimiser, loader, schedule)
+    best: dict[str, float] = {"epoch": -1, "weighted_f1": -1.0}
+    best_weights: dict[str, Tensor] = {}
+    step = 0
+    with log.open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["epoch", "loss", "weighted_f1", "negative_log_likelihood"])
+        writer.writeheader()
+        for epoch in range(settings.epochs):
+            model.train()
+            losses = []
+            for rows in loader:
+                batch = hide(rows["batch"], settings.modality_dropout)
+                both = batch.has_claim_image & batch.has_evidence_image
+                same = torch.where(both, rows["same_picture"], -1)
+                loss = relation_loss(model(batch), rows["relations"], same, settings)
+                optimiser.zero_grad()
+                accelerator.backward(loss)
+                accelerator.clip_grad_norm_(model.parameters(), 1.0)
+                optimiser.step()
+                schedule.step()
+                losses.append(loss.item())
+                step += 1
+                report("train", step, steps, {"loss": losses[-1], "best F1": best["weighted_f1"]})
+            score = _uncalibrated(accelerator.unwrap_model(model), stop)
+            row = {"epoch": epoch, "loss": float(np.mean(losses)), **score}
+            writer.writerow(row)
+            file.flush()
+            if score["weighted_f1"] > best["weighted_f1"]:
+                best = row
+                weights = accelerator.unwrap_model(model).state_dict()
+                best_weights = {key: value.detach().cpu().clone() for key, value in weights.items()}
+            elif epoch - best["epoch"] >= settings.patience:
+                break
+    head.cpu()
+    head.load_state_dict(best_weights)
+    head.eval()
+    return {"best_epoch": best["epoch"], "best_weighted_f1": best["weighted_f1"]}
+
+
+def _uncalibrated(head: FusionHead, split: Split) -> dict[str, float]:
+    """Weighted F1 and negative log-likelihood of the label, before calibration."""
+    from factcheck.fusion.run import calibrated
+
+    probabilities = calibrated(Calibration(), *relation_logits(head, split.inputs), split.inputs)
+    metrics = classification_metrics(
+        probabilities.label, probabilities.image, split.labels, split.same_picture, resamples=0
+    )
+    return {key: metrics[key] for key in ("weighted_f1", "negative_log_likelihood")}
+
+
+def _calibrate(head: FusionHead, split: Split) -> Calibration:
+    text, image = relation_logits(head, split.inputs)
+    known = split.same_picture >= 0
+    return Calibration.fit(text, split.relations, image[known], split.same_picture[known] == 1)
+
+
+def _halves(validation: Split, settings: FusionTraining) -> tuple[Split, Split]:
+    """The validation rows for early stopping, and the others, for calibration."""
+    order = np.random.default_rng(settings.seed).permutation(len(validation))
+    cut = round(len(order) * (1 - settings.calibration_share))
+    return validation.take(np.sort(order[:cut])), validation.take(np.sort(order[cut:]))
+
+
+def _counter(report: OnProgress, stage: str) -> Callable[[int], None]:
+    done = 0
+
+    def count(encoded: int) -> None:
+        nonlocal done
+        done += encoded
+        report(stage, done, 0, {})
+
+    return count

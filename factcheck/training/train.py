@@ -1,0 +1,36 @@
+"""One door to all training: what a YAML file says decides what is trained."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from factcheck.settings import FusionTraining, ImageEncoderTraining
+
+
+def train(
+    settings: ImageEncoderTraining | FusionTraining,
+    data: Path,
+    out: Path,
+    on_progress: Callable[[str, int, int, dict[str, float]], None] | None = None,
+) -> dict[str, Any]:
+    """Train what the settings describe.
+
+    Args:
+        settings: From `settings.read_yaml(path, TrainingSettings)`.
+        data: The data folder: for the fusion head a folder in Factify 2's format, for the image
+            encoder the folder that the photograph folders are named relative to.
+        out: Run folder.
+        on_progress: Called with a stage, steps done, steps in all (0 if unknown) and figures to
+            show.
+
+    Returns:
+        The run's metrics.
+    """
+    # Each kind of training loads its own heavy libraries, the teacher's among them.
+    if isinstance(settings, FusionTraining):
+        from factcheck.training.fusion import train_fusion
+
+        return train_fusion(settings, data, out, on_progress)
+    from factcheck.training.image_encoder import train_image_encoder
+
+    return train_image_encoder(settings, data, out, on_progress)

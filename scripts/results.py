@@ -1,0 +1,53 @@
+"""What every results file says of where it comes from: machine class, commit, data, versions."""
+
+import json
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("torch", "transformers", "timm", "sentence-transformers", "faiss-cpu", "scikit-learn")
+
+
+def origin(data: dict[str, Any]) -> dict[str, Any]:
+    """The origin of a measurement.
+
+    Args:
+        data: What the data are and how they were made.
+    """
+    cores = f"{os.cpu_count()} cores, {_memory_gib()} GiB"
+    return {
+        "machine": f"{_processor()}, {cores}, {platform.system()}",
+        "commit": _git("rev-parse", "HEAD"),
+        "uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in PACKAGES},
+        "data": data,
+    }
+
+
+def write_results(path: Path, results: dict[str, Any]) -> None:
+    """Write results as JSON, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(results, indent=2) + "\n")
+    temporary.replace(path)
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _memory_gib() -> int:
+    return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(
+        ["git", *arguments], capture_output=True, text=True, check=False
+    ).stdout.strip()

@@ -1,0 +1,118 @@
+"""Evaluating a split: every row has a prediction, and the files are whole."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from factcheck.datasets import read_factify2
+from factcheck.errors import InvalidInputError, MissingResourceError
+from factcheck.evaluation import evaluate_split
+from factcheck.evaluation.baselines import BASELINES, LabelledInputs
+from factcheck.evidence import Reading
+from factcheck.pipeline import FactChecker
+from factcheck.records import LABELS
+from factcheck.settings import PassageSettings
+from factcheck.training.splits import encode_split
+
+
+def test_predictions_and_metrics_agree(
+    checker: FactChecker, factify2_folder: Path, tmp_path: Path
+) -> None:
+    done: list[int] = []
+    metrics = evaluate_split(
+        checker, factify2_folder, "test", tmp_path / "run", on_progress=done.append
+    )
+    assert sum(done) == 40
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text()) == metrics
+    rows = [
+        json.loads(line)
+        for line in (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()
+    ]
+    assert [row["index"] for row in rows] == list(range(40))
+    right = sum(row["label"] == row["true_label"] for row in rows)
+    assert metrics["accuracy"] == pytest.approx(right / 40)
+    for row in rows:
+        assert set(row["probabilities"]) == set(map(str, LABELS))
+        assert sum(row["text_relation"].values()) == pytest.approx(1)
+        assert 0 <= row["image_relation"] <= 1
+
+
+def test_the_same_verdicts_as_compare(
+    checker: FactChecker, factify2_folder: Path, tmp_path: Path
+) -> None:
+    evaluate_split(checker, factify2_folder, "test", tmp_path)
+    first = json.loads((tmp_path / "predictions.jsonl").read_text().splitlines()[0])
+    row = read_factify2(factify2_folder, "test")[0]
+    verdict = checker.compare(row.claim, row.document)
+    assert first["label"] == verdict.label
+    assert list(first["probabilities"].values()) == pytest.approx(
+        list(verdict.probabilities.values()), abs=1e-5
+    )
+
+
+@pytest.fixture
+def copy(factify2_folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(factify2_folder, tmp_path / "copy"))
+
+
+def test_without_labels_there_are_predictions_only(
+    checker: FactChecker, copy: Path, tmp_path: Path
+) -> None:
+    lines = [line.split("\t") for line in (copy / "test.csv").read_text().splitlines()]
+    (copy / "test.csv").write_text("".join("\t".join(c[:5] + c[6:]) + "\n" for c in lines))
+    metrics = evaluate_split(checker, copy, "test", tmp_path / "run")
+    assert "weighted_f1" not in metrics
+    assert metrics["rows"] == 40
+    assert len((tmp_path / "run" / "predictions.jsonl").read_text().splitlines()) == 40
+
+
+def test_a_bad_picture_never_drops_a_row(checker: FactChecker, copy: Path, tmp_path: Path) -> None:
+    bad = next((copy / "images-test" / "claim").glob("3.*"))
+    bad.write_bytes(b"")
+    warnings: list[str] = []
+    metrics = evaluate_split(checker, copy, "test", on_warning=warnings.append)
+    assert metrics["rows"] == 40
+    assert metrics["rows_without_two_pictures"] == 1
+    assert len(warnings) == 1
+    assert "test row 3" in warnings[0]
+    assert bad.name in warnings[0]
+    with pytest.raises(InvalidInputError, match=bad.name):
+        evaluate_split(checker, copy, "test", tmp_path / "run", strict=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_claim_that_is_too_long_is_named_by_row(checker: FactChecker, copy: Path) -> None:
+    text = (copy / "test.csv").read_text().splitlines()
+    cells = text[6].split("\t")
+    text[6] = "\t".join([cells[0], "long " * 20_000, *cells[2:]])
+    (copy / "test.csv").write_text("\n".join(text) + "\n")
+    with pytest.raises(InvalidInputError, match=r"test\.csv.*row 5 has a claim of 100,000"):
+        evaluate_split(checker, copy, "test")
+
+
+def test_a_split_that_is_not_there(checker: FactChecker, factify2_folder: Path) -> None:
+    with pytest.raises(MissingResourceError, match=r"no such split"):
+        evaluate_split(checker, factify2_folder, "nowhere")
+
+
+def test_baselines_learn_what_they_can(checker: FactChecker, factify2_folder: Path) -> None:
+    reading = Reading(checker.encoders, PassageSettings(), 3)
+
+    def labelled(name: str) -> LabelledInputs:
+        split = encode_split(reading, factify2_folder, name)
+        claims = np.array([len(row.claim.text) for row in split.rows])
+        documents = np.array([len(row.document.text) for row in split.rows])
+        return LabelledInputs(split.inputs, claims, documents, split.labels)
+
+    train, test = labelled("train"), labelled("test")
+    accuracy = {}
+    for name, baseline in BASELINES.items():
+        probabilities = baseline(train, test, 0)
+        assert probabilities.shape == (40, 5)
+        assert probabilities.sum(axis=1) == pytest.approx(1)
+        accuracy[name] = (probabilities.argmax(axis=1) == test.labels).mean()
+    assert accuracy["majority"] == pytest.approx(0.2)
+    assert accuracy["similarity + random forest"] > 0.5

@@ -1,0 +1,135 @@
+"""Training the fusion head: it learns, it can be repeated, and what it writes loads."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from factcheck.encoders import Encoders
+from factcheck.errors import InvalidInputError
+from factcheck.evidence import Reading
+from factcheck.fusion.checkpoint import load_checkpoint
+from factcheck.fusion.head import Relations
+from factcheck.pipeline import FactChecker
+from factcheck.settings import FusionTraining, PassageSettings
+from factcheck.training import train
+from factcheck.training.fusion import hide, relation_loss
+from factcheck.training.splits import Split, encode_split, with_distractors
+
+
+def settings(image_encoder: Path, **changes: Any) -> FusionTraining:
+    return FusionTraining.model_validate(
+        {
+            "kind": "fusion",
+            "image_encoder": str(image_encoder),
+            "head": {"width": 48, "heads": 4, "layers": 1, "passages": 3},
+            "epochs": 6,
+            "batch_size": 32,
+            "learning_rate": 3e-3,
+            "distractors": 0.1,
+            **changes,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def run(
+    tiny_image_encoder_folder: Path, factify2_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    out = tmp_path_factory.mktemp("run") / "fusion"
+    train(settings(tiny_image_encoder_folder), factify2_folder, out)
+    return out
+
+
+def test_it_learns_and_says_how_well(run: Path) -> None:
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["test"]["weighted_f1"] > 0.5
+    assert metrics["test"]["text_relation_accuracy"] > 0.8
+    assert metrics["rows"] == {"train": 200, "val": 60}
+    assert (run / "log.csv").read_text().count("\n") > 2
+    assert json.loads((run / "settings.json").read_text())["epochs"] == 6
+
+
+def test_the_checkpoint_loads_with_its_card_and_gives_verdicts(
+    run: Path, checker: FactChecker
+) -> None:
+    checkpoint = load_checkpoint(run / "checkpoint")
+    card = (run / "checkpoint" / "README.md").read_text()
+    assert checkpoint.config.text_encoder.sha256[:12] in card
+    assert "| test | 40 |" in card
+    assert checkpoint.calibration.text_temperature != 1.0
+    trained = FactChecker(checkpoint, checker.encoders)
+    assert trained.checkpoint.sha256 != checker.checkpoint.sha256
+
+
+def test_the_same_seed_gives_the_same_weights(
+    run: Path, tiny_image_encoder_folder: Path, factify2_folder: Path, tmp_path: Path
+) -> None:
+    train(settings(tiny_image_encoder_folder), factify2_folder, tmp_path / "again")
+    first, again = (
+        load_checkpoint(run / "checkpoint"),
+        load_checkpoint(tmp_path / "again/checkpoint"),
+    )
+    assert first.sha256 == again.sha256
+
+
+def test_rows_without_labels_are_refused_by_number(
+    tiny_image_encoder_folder: Path, factify2_folder: Path, encoders: Encoders, tmp_path: Path
+) -> None:
+    lines = [line.split("\t") for line in (factify2_folder / "train.csv").read_text().splitlines()]
+    unlabelled = ("\t".join(cells[:5] + cells[6:]) for cells in lines)
+    (tmp_path / "train.csv").write_text("\n".join(unlabelled) + "\n")
+    with pytest.raises(InvalidInputError, match=r"train\.csv: row 0 has no Category"):
+        encode_split(Reading(encoders, PassageSettings(), 3), tmp_path, "train")
+
+
+@pytest.fixture(scope="module")
+def split(encoders: Encoders, factify2_folder: Path) -> Split:
+    return encode_split(Reading(encoders, PassageSettings(), 4), factify2_folder, "val")
+
+
+def test_a_split_knows_the_truth(split: Split) -> None:
+    assert len(split) == 60
+    for row, same in zip(split.rows, split.same_picture, strict=True):
+        assert same == int(bool(row.same_picture))
+    both = split.inputs.claim_image_rows == split.inputs.evidence_image_rows
+    assert both.tolist() == (split.same_picture == 1).tolist()
+
+
+def test_distractors_fill_up_in_order_of_similarity(split: Split) -> None:
+    mixed = with_distractors(split, seed=0)
+    assert mixed.has_passage.sum() > split.inputs.has_passage.sum()
+    cosines = np.einsum("nd,nkd->nk", mixed.claim_text, mixed.passages)
+    for row in range(len(split)):
+        present = cosines[row][mixed.has_passage[row]]
+        assert np.all(np.diff(present) <= 1e-5)
+        own = {vector.tobytes() for vector in split.inputs.passages[row]}
+        assert any(vector.tobytes() in own for vector in mixed.passages[row])
+
+
+def test_the_loss_ignores_an_unknown_picture() -> None:
+    options = FusionTraining(kind="fusion", label_smoothing=0)
+    text = torch.tensor([[2.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    truth = torch.tensor([0, 2])
+    relations = [Relations(text, torch.tensor([5.0, x]), torch.zeros(2, 5)) for x in (-9.0, 9.0)]
+    unknown = torch.tensor([1, -1])
+    assert relation_loss(relations[0], truth, unknown, options) == relation_loss(
+        relations[1], truth, unknown, options
+    )
+    known = torch.tensor([1, 1])
+    assert relation_loss(relations[0], truth, known, options) > relation_loss(
+        relations[1], truth, known, options
+    )
+
+
+def test_hiding_only_takes_away(split: Split) -> None:
+    batch = split.inputs.batch(np.arange(60))
+    hidden = hide(batch, 0.5)
+    for name in ("has_claim_image", "has_evidence_image", "has_claim_ocr"):
+        before, after = getattr(batch, name), getattr(hidden, name)
+        assert not (after & ~before).any()
+        assert 0 < after.sum() < before.sum()
+    assert torch.equal(hide(batch, 0.0).has_claim_image, batch.has_claim_image)
