@@ -1,0 +1,1 @@
+"""The command line: one file a command, results on standard output, all else on standard error."""

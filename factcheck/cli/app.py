@@ -1,0 +1,83 @@
+"""The commands put together."""
+
+from typing import Annotated
+
+import typer
+
+from factcheck.cli import check, compare, data_compose, evaluate, index_build, index_search, train
+from factcheck.cli.output import quiet_libraries
+
+_HELP = """\
+Checks a claim with its picture against a corpus of evidence.
+
+\b
+Build an index of your documents, then check a claim against it:
+  factcheck index build news.jsonl --out news.index
+  factcheck check "The bridge was closed on Monday." --image bridge.jpg \\
+      --index news.index
+
+\b
+Compare a claim with one document that you have:
+  factcheck compare --claim "The bridge was closed on Monday." \\
+      --document-file article.txt --claim-image bridge.jpg
+
+\b
+Score a split of a data set in Factify 2's format:
+  factcheck evaluate factify2/ --split test --out runs/test
+
+Results go to standard output, progress and warnings to standard error. With --json, standard
+output is one object with the keys schema_version, command, result and warnings, or nothing when the
+command fails.
+
+Exit codes: 0 done, 2 usage, 3 something is not installed, 4 a file is missing, 5 a file is wrong,
+6 the run failed, 7 part of the work is done, 130 interrupted.
+"""
+
+# Without rich's markup the help is plain, and takes half the time.
+app = typer.Typer(
+    help=_HELP, rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False
+)
+index = typer.Typer(help="Build and search an index of evidence.", rich_markup_mode=None)
+data = typer.Typer(help="Make data sets.", rich_markup_mode=None)
+
+index.command("build")(index_build.build)
+index.command("search")(index_search.search)
+data.command("compose")(data_compose.compose)
+
+app.add_typer(index, name="index")
+app.command("check")(check.check)
+app.command("compare")(compare.compare)
+app.command("evaluate")(evaluate.evaluate)
+app.command("train")(train.train)
+app.add_typer(data, name="data")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from factcheck import __version__
+
+        typer.echo(f"factcheck {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    debug: Annotated[
+        bool,
+        typer.Option(
+            "--debug", envvar="FACTCHECK_DEBUG", help="Show tracebacks and what libraries say."
+        ),
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    if debug:
+        import os
+
+        os.environ["FACTCHECK_DEBUG"] = "1"
+    else:
+        quiet_libraries()

@@ -1,0 +1,88 @@
+"""`factcheck check`: claims against an index."""
+
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from factcheck.cli import options
+from factcheck.cli.claims import STANDARD_INPUT, is_list, read_standard_input, require_picture
+from factcheck.cli.output import Report, count_up, progress
+from factcheck.errors import UsageError
+
+if TYPE_CHECKING:
+    from factcheck.records import Claim
+
+
+def check(
+    claim: Annotated[
+        str,
+        typer.Argument(
+            help="The claim; or a file of claims, .jsonl or .jsonl.gz; or - for standard input, "
+            "which holds a claim's text or JSON Lines."
+        ),
+    ],
+    index: options.Index,
+    image: Annotated[Path | None, typer.Option(help="The claim's picture.", metavar="FILE")] = None,
+    ocr_text: Annotated[str | None, typer.Option(help="Text in the claim's picture.")] = None,
+    ocr: options.Ocr = False,
+    checkpoint: options.Checkpoint = None,
+    strict: options.Strict = False,
+    as_json: options.Json = False,
+) -> None:
+    """Check a claim, or many, against an index of evidence.
+
+    A line of a file of claims has the key claim and, if there are any, image (a path, relative to
+    the file) and ocr. With --json, one claim gives one verdict and a file gives a list, checked in
+    batches; without, they are checked and printed one by one.
+    """
+    claims = _claims(claim, image, ocr_text)
+    require_picture(image)
+
+    from factcheck.pipeline import FactChecker
+    from factcheck.retrieval import EvidenceIndex
+
+    report = Report("check", as_json)
+    checker = FactChecker.load(checkpoint, ocr=ocr)
+    evidence = EvidenceIndex.open(index, checker.encoders)
+    if isinstance(claims, list) and as_json:
+        with progress() as show:
+            verdicts = checker.check_many(
+                claims, evidence, strict, count_up(show, "claims", len(claims))
+            )
+        for number, verdict in enumerate(verdicts, start=1):
+            for warning in verdict.evidence.warnings:
+                report.warn(f"claim {number}: {warning}")
+        report.finish([verdict.to_dict() for verdict in verdicts])
+        return
+
+    from factcheck.cli.verdicts import write_verdict
+
+    for one in claims if isinstance(claims, list) else [claims]:
+        start = perf_counter()
+        verdict = checker.check(one, evidence, strict)
+        seconds = perf_counter() - start
+        report.show(lambda console: write_verdict(console, one, verdict, seconds))  # noqa: B023
+        for warning in verdict.evidence.warnings:
+            report.warn(warning)
+        report.finish(verdict.to_dict())
+
+
+def _claims(argument: str, image: Path | None, ocr_text: str | None) -> "Claim | list[Claim]":
+    """The claim that the arguments give, or the claims of a file."""
+    from factcheck.records import Claim
+
+    if is_list(argument):
+        from factcheck.datasets import read_claims
+
+        claims: str | list[Claim] = read_claims(Path(argument))
+    elif argument == STANDARD_INPUT:
+        claims = read_standard_input()
+    else:
+        claims = argument
+    if isinstance(claims, str):
+        return Claim(claims, image, ocr_text)
+    if image is not None or ocr_text is not None:
+        raise UsageError("--image and --ocr-text go with one claim; a file names them on its lines")
+    return claims

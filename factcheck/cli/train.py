@@ -1,0 +1,55 @@
+"""`factcheck train`: what a YAML file describes."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from factcheck.cli import options
+from factcheck.cli.figures import write_figures
+from factcheck.cli.output import Report, progress
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="YAML file that says what to train.")],
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="For the fusion head a folder in Factify 2's format; for the image encoder the "
+            "folder that the photograph folders are in.",
+            metavar="FOLDER",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Run folder.", metavar="RUN")],
+    as_json: options.Json = False,
+) -> None:
+    """Train the fusion head or the image encoder.
+
+    The run folder gets the resolved settings, a log, the metrics and what was trained.
+    """
+    from factcheck.settings import (
+        FusionTraining,
+        ImageEncoderTraining,
+        TrainingSettings,
+        read_yaml,
+    )
+
+    # A union is no type[T] to mypy, though pydantic takes it.
+    settings: FusionTraining | ImageEncoderTraining = read_yaml(
+        config,
+        TrainingSettings,  # type: ignore[arg-type]
+    )
+
+    from factcheck.training import train as run
+
+    report = Report("train", as_json)
+    with progress() as show:
+        # A total of 0 is one that is not known.
+        metrics = run(
+            settings,
+            data,
+            out,
+            lambda stage, done, total, figures: show(stage, done, total or None, figures),
+        )
+    report.show(lambda console: write_figures(console, metrics))
+    report.finish(metrics)

@@ -1,0 +1,164 @@
+"""A verdict as a person reads it; colour adds nothing that the words do not say."""
+
+from typing import TYPE_CHECKING
+
+from factcheck.cli.output import visible
+from factcheck.records import CitedImage, CitedPassage, Claim, Label, Verdict
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+_COLOURS = {
+    Label.SUPPORT_MULTIMODAL: "green",
+    Label.SUPPORT_TEXT: "green",
+    Label.INSUFFICIENT_MULTIMODAL: "yellow",
+    Label.INSUFFICIENT_TEXT: "yellow",
+    Label.REFUTE: "red",
+}
+_TEXTS = {
+    Label.SUPPORT_MULTIMODAL: "The evidence supports the claim and shows the same picture.",
+    Label.SUPPORT_TEXT: "The evidence supports the claim in words",
+    Label.INSUFFICIENT_MULTIMODAL: (
+        "The evidence shows the same picture but cannot tell whether the claim is true."
+    ),
+    Label.INSUFFICIENT_TEXT: "The evidence cannot tell whether the claim is true",
+    Label.REFUTE: "The evidence contradicts the claim",
+}
+_SHORT_HASH = 12
+
+
+def in_words(verdict: Verdict) -> str:
+    """What a verdict means, in one sentence."""
+    sentence = _TEXTS[verdict.label]
+    if sentence.endswith("."):
+        return sentence
+    if verdict.image_relation is None:
+        return f"{sentence}."
+    if verdict.image_relation >= 0.5:
+        return f"{sentence}, although it shows the same picture."
+    return f"{sentence}, and shows another picture."
+
+
+def write_verdict(console: "Console", claim: Claim, verdict: Verdict, seconds: float) -> None:
+    """Print a claim, its verdict and what that rests on.
+
+    Args:
+        console: Where to.
+        claim: The claim.
+        verdict: Its verdict.
+        seconds: How long it took.
+    """
+    from rich.rule import Rule
+    from rich.text import Text
+
+    console.print(Rule(style="dim"))
+    head = _columns()
+    head.add_row("Claim", Text(visible(claim.text), style="bold"))
+    if claim.image is not None:
+        head.add_row("Picture", visible(str(claim.image)))
+    head.add_row(
+        "Verdict",
+        Text(f"{verdict.label}, {verdict.confidence:.1%}", style=f"bold {_COLOURS[verdict.label]}"),
+    )
+    head.add_row("", in_words(verdict))
+    console.print(head)
+    console.print()
+    console.print(_probabilities(verdict))
+    console.print()
+    console.print(_relations(verdict))
+    _write_evidence(console, verdict)
+    model = f"model {verdict.model[:_SHORT_HASH]}"
+    index = f", index {verdict.index[:_SHORT_HASH]}" if verdict.index else ""
+    console.print()
+    console.print(f"{seconds:.2f} s, {model}{index}", style="dim")
+
+
+def _columns() -> "Table":
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(width=8, style="dim")
+    table.add_column()
+    return table
+
+
+def _probabilities(verdict: Verdict) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(width=1)
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_column()
+    for label, probability in verdict.probabilities.items():
+        chosen = label is verdict.label
+        table.add_row(
+            ">" if chosen else "",
+            Text(str(label), style="bold" if chosen else ""),
+            f"{probability:.1%}",
+            Text("#" * round(30 * probability), style=_COLOURS[label]),
+        )
+    return table
+
+
+def _relations(verdict: Verdict) -> "Table":
+    table = _columns()
+    table.add_row(
+        "Text",
+        ", ".join(f"{name} {value:.1%}" for name, value in verdict.text_relation.items()),
+    )
+    table.add_row(
+        "Picture",
+        "no two pictures to compare"
+        if verdict.image_relation is None
+        else f"same picture {verdict.image_relation:.1%}",
+    )
+    return table
+
+
+def _write_evidence(console: "Console", verdict: Verdict) -> None:
+    evidence = verdict.evidence
+    console.print()
+    console.print("Evidence" if evidence.passages else "No evidence was found.", style="bold")
+    for number, cited in enumerate(evidence.passages, start=1):
+        _write_lines(console, f"{number}. ", [*_passage_place(cited), visible(cited.passage.text)])
+    if evidence.image is not None:
+        console.print("Picture compared", style="bold")
+        _write_lines(console, "", _picture_place(evidence.image))
+    if evidence.elsewhere:
+        console.print("The same picture in other documents", style="bold")
+    for image in evidence.elsewhere:
+        _write_lines(console, "- ", _picture_place(image))
+
+
+def _write_lines(console: "Console", mark: str, lines: list[str]) -> None:
+    """Print paragraphs below one another, a mark before the first one."""
+    from rich.table import Table
+
+    table = Table.grid()
+    table.add_column(width=2)
+    table.add_column(width=len(mark))
+    table.add_column()
+    for number, line in enumerate(lines):
+        table.add_row("", "" if number else mark, line)
+    console.print(table)
+
+
+def _passage_place(cited: CitedPassage) -> list[str]:
+    passage = cited.passage
+    score = f"score {cited.score:.3f}"
+    place = f"[{passage.document_id}], characters {passage.start}-{passage.end}"
+    return _lines(cited.title, [place, score, cited.date], cited.url)
+
+
+def _picture_place(image: CitedImage) -> list[str]:
+    same = None if image.same_picture is None else f"P(same picture) {image.same_picture:.1%}"
+    parts = [f"[{image.document_id}]", image.path, same, f"score {image.score:.3f}", image.date]
+    return _lines(image.title, parts, image.url)
+
+
+def _lines(title: str | None, parts: list[str | None], url: str | None) -> list[str]:
+    place = ", ".join(visible(part) for part in parts if part)
+    return [*([visible(title)] if title else []), place, *([visible(url)] if url else [])]

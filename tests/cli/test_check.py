@@ -1,0 +1,138 @@
+"""`factcheck check`."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from factcheck import Verdict
+from tests.cli.conftest import Command, write_lines
+
+CLAIM = "The old bridge was closed on Monday."
+
+
+@pytest.fixture
+def given(index: Path, checkpoint_folder: Path) -> list[object]:
+    return ["--index", index, "--checkpoint", checkpoint_folder]
+
+
+def test_a_claim_as_json(command: Command, given: list[object], photographs: Path) -> None:
+    found = command("check", CLAIM, "--image", photographs / "00.jpg", *given, "--json")
+    assert found.code == 0
+    assert found.err == ""
+    assert found.envelope["command"] == "check"
+    assert found.envelope["warnings"] == []
+    verdict = Verdict.from_dict(found.envelope["result"])
+    assert verdict.evidence.passages[0].passage.document_id == "bridge"
+    assert verdict.evidence.image is not None
+    assert verdict.index is not None
+
+
+def test_a_claim_for_a_person(
+    command: Command, given: list[object], photographs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    found = command("check", CLAIM, "--image", photographs / "00.jpg", *given)
+    assert found.code == 0
+    assert "\x1b" not in found.out
+    assert max(map(len, found.out.splitlines())) <= 80
+    words = " ".join(found.out.split())
+    for expected in (
+        CLAIM,
+        "The evidence",
+        "Support_Multimodal",
+        "Insufficient_Text",
+        "same picture",
+        "1. Old bridge closed for repairs [bridge], characters 0-",
+        "https://example.org/bridge",
+        "2024-03-04",
+        "00.jpg",
+        " s, model ",
+        ", index ",
+    ):
+        assert expected in words
+
+
+def test_a_claim_without_a_picture(command: Command, given: list[object]) -> None:
+    found = command("check", CLAIM, *given)
+    assert found.code == 0
+    assert "no two pictures to compare" in found.out
+
+
+@pytest.mark.parametrize("name", ["claims.jsonl", "claims.jsonl.gz"])
+def test_a_file_of_claims(
+    command: Command, given: list[object], tmp_path: Path, photographs: Path, name: str
+) -> None:
+    rows = [{"claim": CLAIM, "image": str(photographs / "00.jpg")}, {"text": "Maps are shown."}]
+    path = write_lines(tmp_path / "claims.jsonl", rows)
+    if name.endswith(".gz"):
+        (tmp_path / name).write_bytes(gzip.compress(path.read_bytes()))
+    found = command("check", tmp_path / name, *given, "--json")
+    assert found.code == 0
+    verdicts = [Verdict.from_dict(verdict) for verdict in found.envelope["result"]]
+    assert [verdict.image_relation is None for verdict in verdicts] == [False, True]
+    assert verdicts[1].evidence.passages[0].passage.document_id == "museum"
+    shown = command("check", tmp_path / name, *given)
+    assert shown.out.index(CLAIM) < shown.out.index("Maps are shown.")
+
+
+def test_a_claim_from_standard_input(command: Command, given: list[object]) -> None:
+    found = command("check", "-", *given, "--json", stdin=f"{CLAIM}\n".encode())
+    assert found.envelope["result"] == command("check", CLAIM, *given, "--json").envelope["result"]
+
+
+def test_claims_from_standard_input(
+    command: Command,
+    given: list[object],
+    photographs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(photographs)
+    lines = json.dumps({"claim": CLAIM, "image": "00.jpg"}) + "\n"
+    found = command("check", "-", *given, "--json", stdin=lines.encode())
+    assert found.envelope["warnings"] == []
+    assert found.envelope["result"][0]["image_relation"] is not None
+
+
+def test_a_bad_line_in_standard_input(command: Command, given: list[object]) -> None:
+    found = command("check", "-", *given, stdin=b'{"claim": "Fine."}\n{"claim": 7}\n')
+    assert found.code == 5
+    assert found.err.startswith("factcheck: standard input, line 2: ")
+    assert found.out == ""
+
+
+def test_a_bad_picture_in_a_batch_is_a_warning(
+    command: Command, given: list[object], tmp_path: Path
+) -> None:
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    path = write_lines(tmp_path / "claims.jsonl", [{"claim": CLAIM, "image": "broken.jpg"}])
+    found = command("check", path, *given, "--json")
+    assert found.code == 0
+    assert len(found.envelope["result"]) == 1
+    (warning,) = found.envelope["warnings"]
+    assert "broken.jpg" in warning
+    assert warning in found.err
+    shown = command("check", path, *given)
+    assert shown.code == 0
+    assert "broken.jpg" in shown.err
+    strict = command("check", path, *given, "--strict")
+    assert strict.code == 5
+    assert "broken.jpg" in strict.err
+
+
+def test_what_a_terminal_would_obey_is_not_printed(command: Command, given: list[object]) -> None:
+    found = command("check", "The bridge\x1b]0;title\x07 [bold]closed[/bold].", *given)
+    assert found.code == 0
+    assert "\x1b]" not in found.out
+    assert "[bold]closed[/bold]" in found.out
+
+
+def test_a_reading_without_the_extra(
+    command: Command, given: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "rapidocr", None)
+    found = command("check", CLAIM, *given, "--ocr")
+    assert found.code == 3
+    assert "factcheck[ocr]" in found.err
