@@ -1,0 +1,80 @@
+# PYTHON is what the virtual environment is made with: make PYTHON=python3.12 demo
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+INSTALLING := .venv/.installing
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow lint format lock train-default train-image-encoder clean
+
+help:
+	@echo "make demo                             build the demo index and check four claims"
+	@echo "make test                             run the tests"
+	@echo "make test-slow                        run the tests that take minutes"
+	@echo "make lint                             ruff and mypy"
+	@echo "make format                           lay out the code"
+	@echo "make lock                             write requirements.lock anew"
+	@echo "make train-default DATA=FOLDER        compose a data set and train the shipped checkpoint"
+	@echo "make train-image-encoder DATA=FOLDER  train the shipped image encoder"
+	@echo "make clean                            remove build results and caches, not .venv"
+
+setup: $(INSTALLED)
+
+# Nothing is installed that is not in the lock file, the build backend included. The stamp appears
+# when all is done; what an interrupted set-up left is thrown away, for half-installed packages look
+# installed.
+$(INSTALLED): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "factcheck needs Python 3.11 or newer: make PYTHON=python3.12 ..." >&2; exit 3; }
+	@if [ -e $(INSTALLING) ]; then rm -rf .venv; fi
+	$(PYTHON) -m venv .venv
+	@touch $(INSTALLING)
+	$(BIN)/python -m pip install --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --no-deps --no-build-isolation -e .
+	@mv $(INSTALLING) $(INSTALLED)
+	@touch $(INSTALLED)
+
+demo: $(INSTALLED)
+	@mkdir -p build
+	$(BIN)/factcheck index build data/demo/corpus.jsonl --out build/demo.index --overwrite
+	$(BIN)/factcheck check data/demo/four-claims.jsonl --index build/demo.index
+
+test: export HF_HUB_OFFLINE = 1
+test: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+test-slow: export HF_HUB_OFFLINE = 1
+test-slow: $(INSTALLED)
+	$(BIN)/python -m pytest -m slow
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# The pins that are there are kept; make lock UPGRADE=--upgrade takes the newest releases.
+COMPILE := uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+  --generate-hashes --no-emit-index-url --output-file requirements.lock
+lock: $(INSTALLED)
+	$(BIN)/$(COMPILE) --quiet --custom-compile-command "$(COMPILE)" $(UPGRADE)
+
+train-default: $(INSTALLED)
+	$(call require_data)
+	$(BIN)/factcheck data compose configs/compose-default.yaml --data $(DATA) --out build/composed
+	$(BIN)/factcheck train configs/fusion-default.yaml --data build/composed --out build/fusion-default
+
+train-image-encoder: $(INSTALLED)
+	$(call require_data)
+	$(BIN)/factcheck train configs/image-encoder.yaml --data $(DATA) --out build/image-encoder
+
+define require_data
+	@test -d "$(DATA)" || { echo "name the data folder: make $@ DATA=FOLDER" >&2; exit 2; }
+endef
+
+clean:
+	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache
+	find factcheck scripts tests -name __pycache__ -type d -exec rm -rf {} +
