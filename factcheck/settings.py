@@ -97,13 +97,15 @@ class FusionHeadSettings(Settings):
         heads: Attention heads of a layer.
         layers: Transformer layers.
         dropout: Probability of dropping an activation in training.
+        input_dropout: Probability of dropping an entry of a text vector in training.
         passages: Evidence passages it reads, K.
     """
 
-    width: int = Field(192, ge=8, le=4096)
-    heads: int = Field(6, ge=1, le=64)
-    layers: int = Field(3, ge=1, le=48)
-    dropout: float = Field(0.1, ge=0, lt=1)
+    width: int = Field(128, ge=8, le=4096)
+    heads: int = Field(4, ge=1, le=64)
+    layers: int = Field(2, ge=1, le=48)
+    dropout: float = Field(0.2, ge=0, lt=1)
+    input_dropout: float = Field(0.5, ge=0, lt=1)
     passages: int = Field(5, ge=1, le=64)
 
 
@@ -132,8 +134,8 @@ class FusionTraining(Settings):
         batch_size: Examples a batch.
         learning_rate: Of AdamW, at its highest.
         weight_decay: Of AdamW, on matrices.
+        average_decay: Decay, a step, of the running average of the weights.
         image_weight: Weight of the image relation's loss.
-        label_weight: Weight of the label's loss.
         label_smoothing: Of the text relation's loss.
         modality_dropout: Probability of hiding a side's picture, or both OCR texts, in training.
         distractors: Probability that an example is read with passages of other documents among its
@@ -148,16 +150,16 @@ class FusionTraining(Settings):
     image_encoder: str = "embedded"
     passages: PassageSettings = PassageSettings()
     head: FusionHeadSettings = FusionHeadSettings()
-    epochs: int = Field(20, ge=1)
-    patience: int = Field(4, ge=1)
+    epochs: int = Field(12, ge=1)
+    patience: int = Field(5, ge=1)
     batch_size: int = Field(128, ge=1)
-    learning_rate: float = Field(5e-4, gt=0)
+    learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.05, ge=0)
+    average_decay: float = Field(0.995, ge=0, lt=1)
     image_weight: float = Field(0.5, ge=0)
-    label_weight: float = Field(0.5, ge=0)
     label_smoothing: float = Field(0.05, ge=0, lt=1)
     modality_dropout: float = Field(0.1, ge=0, lt=1)
-    distractors: float = Field(0.3, ge=0, le=1)
+    distractors: float = Field(0.2, ge=0, le=1)
     calibration_share: float = Field(0.5, gt=0, lt=1)
     seed: int = 0
 

@@ -65,7 +65,9 @@ class FusionHead(nn.Module):
         width = settings.width
         self.from_text = nn.Linear(text_dimension, width)
         self.from_image = nn.Linear(image_dimension, width)
-        self.compare_texts = _mlp(2 * text_dimension + 1 + len(SIGNALS), width, settings.dropout)
+        self.compare_texts = _mlp(2 * text_dimension, width, settings.dropout)
+        self.from_signals = _mlp(1 + len(SIGNALS), width, settings.dropout)
+        self.input_dropout = nn.Dropout(settings.input_dropout)
         self.compare_images = _mlp(
             2 * image_dimension + 1 + 2 * image_tokens, width, settings.dropout
         )
@@ -108,9 +110,9 @@ class FusionHead(nn.Module):
         readouts = self.readouts.expand(len(always), -1, -1)
         parts = [
             (self._typed(readouts, "readout", "neither"), always.expand(-1, 2)),
-            (self._typed(self.from_text(batch.claim_text)[:, None], "text", "claim"), always),
+            (self._typed(self._text(batch.claim_text)[:, None], "text", "claim"), always),
             (
-                self._typed(self.from_text(batch.claim_ocr)[:, None], "ocr", "claim"),
+                self._typed(self._text(batch.claim_ocr)[:, None], "ocr", "claim"),
                 batch.has_claim_ocr[:, None],
             ),
             (
@@ -118,11 +120,11 @@ class FusionHead(nn.Module):
                 batch.has_claim_image[:, None].expand(-1, length),
             ),
             (
-                self._typed(self.from_text(batch.passages) + ranks, "text", "evidence"),
+                self._typed(self._text(batch.passages) + ranks, "text", "evidence"),
                 batch.has_passage,
             ),
             (
-                self._typed(self.from_text(batch.evidence_ocr)[:, None], "ocr", "evidence"),
+                self._typed(self._text(batch.evidence_ocr)[:, None], "ocr", "evidence"),
                 batch.has_evidence_ocr[:, None],
             ),
             (
@@ -141,6 +143,11 @@ class FusionHead(nn.Module):
         tokens, present = zip(*parts, strict=True)
         return torch.cat(tokens, dim=1), torch.cat(present, dim=1)
 
+    def _text(self, vectors: Tensor) -> Tensor:
+        """Text vectors as tokens, some entries dropped in training."""
+        projected: Tensor = self.from_text(self.input_dropout(vectors))
+        return projected
+
     def _typed(self, tokens: Tensor, modality: str, side: str) -> Tensor:
         kind = self.modality.weight[MODALITIES.index(modality)]
         return tokens + kind + self.side.weight[SIDES.index(side)]
@@ -153,9 +160,11 @@ class FusionHead(nn.Module):
         # The entries of unit vectors are of the order of 1 / sqrt(D); scaled to the order of one.
         scale = claim.shape[-1] ** 0.5
         difference = (claim - batch.passages).abs() * scale
-        compared: Tensor = self.compare_texts(
-            torch.cat([difference, product * scale * scale, cosine, batch.signals], dim=-1)
-        )
+        vectors = self.input_dropout(torch.cat([difference, product * scale * scale], dim=-1))
+        # The few countable signals have a way in of their own: beside hundreds of vector entries
+        # they would hardly be heard.
+        counted = self.from_signals(torch.cat([cosine, batch.signals], dim=-1))
+        compared: Tensor = self.compare_texts(vectors) + counted
         return compared
 
     def _image_comparison(self, batch: FusionBatch) -> Tensor:

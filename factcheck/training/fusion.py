@@ -25,6 +25,7 @@ from torch.utils.data import DataLoader
 
 from factcheck.datasets import find_splits
 from factcheck.encoders import Encoders, EncodingCache
+from factcheck.errors import MissingResourceError
 from factcheck.evaluation.metrics import classification_metrics
 from factcheck.evidence import Reading
 from factcheck.fusion.calibration import Calibration
@@ -68,6 +69,10 @@ def train_fusion(
     from accelerate.utils import set_seed
 
     report = on_progress or (lambda stage, done, total, values: None)
+    splits = find_splits(data)
+    for needed in ("train", "val"):
+        if needed not in splits:
+            raise MissingResourceError(f"{data / f'{needed}.csv'}: training needs this split")
     out.mkdir(parents=True, exist_ok=True)
     (out / "settings.json").write_text(settings.model_dump_json(indent=2) + "\n")
     set_seed(settings.seed)
@@ -97,7 +102,7 @@ def train_fusion(
         calibration = _calibrate(head, calibrate)
         metrics: dict[str, Any] = {"rows": {"train": len(train), "val": len(validation)}, **best}
         measured = {"val (calibration half)": calibrate}
-        if "test" in find_splits(data):
+        if "test" in splits:
             measured["test"] = encode_split(reading, data, "test", _counter(report, "encode test"))
         checkpoint = save_checkpoint(out / "checkpoint", head, config, calibration, "")
         for name, split in measured.items():
@@ -184,8 +189,9 @@ def _fit(
     log: Path,
     report: OnProgress,
 ) -> dict[str, float]:
-    """Train in place, leave the weights of the best epoch, and say how good it was."""
+    """Train in place, leave the averaged weights of the best epoch, and say how good they were."""
     from accelerate import Accelerator
+    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
     accelerator = Accelerator()
     distracted = with_distractors(train, settings.seed)
@@ -209,6 +215,10 @@ def _fit(
         optimiser, max_lr=settings.learning_rate, total_steps=steps, pct_start=0.1
     )
     model, optimiser, loader, schedule = accelerator.prepare(head, optimiser, loader, schedule)
+    # The running average of the weights is what is scored and kept: it varies less from step to step.
+    average = AveragedModel(
+        accelerator.unwrap_model(model), multi_avg_fn=get_ema_multi_avg_fn(settings.average_decay)
+    )
     best: dict[str, float] = {"epoch": -1, "weighted_f1": -1.0}
     best_weights: dict[str, Tensor] = {}
     step = 0
@@ -228,16 +238,18 @@ def _fit(
                 accelerator.clip_grad_norm_(model.parameters(), 1.0)
                 optimiser.step()
                 schedule.step()
+                average.update_parameters(accelerator.unwrap_model(model))
                 losses.append(loss.item())
                 step += 1
                 report("train", step, steps, {"loss": losses[-1], "best F1": best["weighted_f1"]})
-            score = _uncalibrated(accelerator.unwrap_model(model), stop)
+            averaged: FusionHead = average.module
+            score = _uncalibrated(averaged, stop)
             row = {"epoch": epoch, "loss": float(np.mean(losses)), **score}
             writer.writerow(row)
             file.flush()
             if score["weighted_f1"] > best["weighted_f1"]:
                 best = row
-                weights = accelerator.unwrap_model(model).state_dict()
+                weights = averaged.state_dict()
                 best_weights = {key: value.detach().cpu().clone() for key, value in weights.items()}
             elif epoch - best["epoch"] >= settings.patience:
                 break

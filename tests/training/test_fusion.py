@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from factcheck.encoders import Encoders
-from factcheck.errors import InvalidInputError
+from factcheck.errors import InvalidInputError, MissingResourceError
 from factcheck.evidence import Reading
 from factcheck.fusion.checkpoint import load_checkpoint
 from factcheck.fusion.head import Relations
@@ -133,3 +133,9 @@ def test_hiding_only_takes_away(split: Split) -> None:
         assert not (after & ~before).any()
         assert 0 < after.sum() < before.sum()
     assert torch.equal(hide(batch, 0.0).has_claim_image, batch.has_claim_image)
+
+
+def test_a_split_that_is_missing_is_named_and_no_run_is_begun(tmp_path: Path) -> None:
+    with pytest.raises(MissingResourceError, match=r"train\.csv: training needs this split"):
+        train(FusionTraining(kind="fusion"), tmp_path, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
