@@ -27,7 +27,7 @@ class OcrReader:
             from rapidocr import RapidOCR
         except ImportError as error:
             raise PrerequisiteError(
-                'reading text in pictures needs the extra "ocr": pip install "factcheck[ocr]"'
+                'reading text in pictures needs the extra "ocr": pip install rapidocr onnxruntime'
             ) from error
         logging.getLogger("RapidOCR").setLevel(logging.ERROR)
         return cls(RapidOCR(params={"Global.log_level": "error"}))

@@ -3,6 +3,7 @@
 - majority: the most frequent label.
 - similarity + random forest: INO at Factify 2 (arXiv:2303.01510): similarities of texts and
   pictures, lengths and word overlap, in a random forest.
+- all signals + random forest: the same with every lexical signal that the fusion head reads.
 - concatenation MLP: the task's official baseline (arXiv:2304.03897): the vectors of both texts and
   both pictures, side by side, in a multi-layer perceptron.
 """
@@ -43,11 +44,24 @@ def majority(train: LabelledInputs, test: LabelledInputs, seed: int) -> np.ndarr
 
 def similarity_forest(train: LabelledInputs, test: LabelledInputs, seed: int) -> np.ndarray:
     """(N, 5) probabilities of a random forest on similarities, lengths and word overlap."""
+    return _forest(similarity_features(train), train.labels, similarity_features(test), seed)
+
+
+def signals_forest(train: LabelledInputs, test: LabelledInputs, seed: int) -> np.ndarray:
+    """(N, 5) probabilities of a random forest on these and all lexical signals."""
+
+    def features(rows: LabelledInputs) -> np.ndarray:
+        return np.concatenate([similarity_features(rows), rows.inputs.signals[:, 0]], axis=1)
+
+    return _forest(features(train), train.labels, features(test), seed)
+
+
+def _forest(features: np.ndarray, labels: np.ndarray, of: np.ndarray, seed: int) -> np.ndarray:
     from sklearn.ensemble import RandomForestClassifier
 
     forest = RandomForestClassifier(500, min_samples_leaf=3, n_jobs=-1, random_state=seed)
-    forest.fit(similarity_features(train), train.labels)
-    return _all_labels(forest.predict_proba(similarity_features(test)), forest.classes_)
+    forest.fit(features, labels)
+    return _all_labels(forest.predict_proba(of), forest.classes_)
 
 
 def concatenation_mlp(train: LabelledInputs, test: LabelledInputs, seed: int) -> np.ndarray:
@@ -68,6 +82,7 @@ def concatenation_mlp(train: LabelledInputs, test: LabelledInputs, seed: int) ->
 BASELINES: dict[str, Callable[[LabelledInputs, LabelledInputs, int], np.ndarray]] = {
     "majority": majority,
     "similarity + random forest": similarity_forest,
+    "all signals + random forest": signals_forest,
     "concatenation MLP": concatenation_mlp,
 }
 """The baselines by name: trained on the first, probabilities for the second."""
@@ -77,14 +92,15 @@ def similarity_features(rows: LabelledInputs) -> np.ndarray:
     """(N, F) similarities, word overlap and lengths.
 
     Cosines of the claim with the best passage, with the mean passage, of the pooled pictures and of
-    the OCR texts (each with whether it exists); the lexical signals of the best passage and the
-    largest coverage of the claim by any; lengths of claim and document and their ratio.
+    the OCR texts (each with whether it exists); the shares of the claim's words in the best passage
+    and the reverse, and the largest share in any; lengths of claim and document and their ratio.
     """
     inputs = rows.inputs
     claim, image = _pooled(inputs, inputs.claim_image_rows)
     evidence, other = _pooled(inputs, inputs.evidence_image_rows)
     mean = inputs.passages.sum(axis=1) / np.maximum(1, inputs.has_passage.sum(axis=1))[:, None]
-    coverage = np.where(inputs.has_passage, inputs.signals[..., SIGNALS.index("claim_coverage")], 0)
+    coverage = inputs.signals[..., SIGNALS.index("claim_coverage")] * inputs.has_passage
+    reverse = inputs.signals[:, 0, SIGNALS.index("passage_coverage")]
     columns = [
         _dot(inputs.claim_text, inputs.passages[:, 0]),
         _dot(inputs.claim_text, mean),
@@ -96,7 +112,8 @@ def similarity_features(rows: LabelledInputs) -> np.ndarray:
         inputs.has_claim_ocr,
         inputs.has_evidence_ocr,
         coverage.max(axis=1),
-        *inputs.signals[:, 0].T,
+        coverage[:, 0],
+        reverse,
         np.log1p(rows.claim_lengths),
         np.log1p(rows.document_lengths),
         rows.claim_lengths / np.maximum(1, rows.document_lengths),

@@ -27,6 +27,9 @@ from factcheck.fusion.signals import SIGNALS
 from factcheck.settings import FusionHeadSettings
 
 MODALITIES = ("readout", "text", "ocr", "image", "text comparison", "image comparison")
+# Cosines of pictures lie close together near one; spread out they are told apart sooner.
+_MATCH_SCALE = 4.0
+
 SIDES = ("neither", "claim", "evidence", "both")
 
 
@@ -68,9 +71,8 @@ class FusionHead(nn.Module):
         self.compare_texts = _mlp(2 * text_dimension, width, settings.dropout)
         self.from_signals = _mlp(1 + len(SIGNALS), width, settings.dropout)
         self.input_dropout = nn.Dropout(settings.input_dropout)
-        self.compare_images = _mlp(
-            2 * image_dimension + 1 + 2 * image_tokens, width, settings.dropout
-        )
+        self.compare_images = _mlp(2 * image_dimension, width, settings.dropout)
+        self.from_matches = _mlp(1 + 2 * image_tokens, width, settings.dropout)
         self.readouts = nn.Parameter(torch.randn(2, width) * 0.02)
         self.modality = nn.Embedding(len(MODALITIES), width)
         self.side = nn.Embedding(len(SIDES), width)
@@ -182,9 +184,9 @@ class FusionHead(nn.Module):
         cosines = _unit(claim) @ _unit(evidence).transpose(1, 2)
         matches = [cosines.amax(dim=2).sort(dim=1).values, cosines.amax(dim=1).sort(dim=1).values]
         cosine = product.sum(dim=-1, keepdim=True)
-        compared: Tensor = self.compare_images(
-            torch.cat([difference, product * scale * scale, cosine, *matches], dim=-1)
-        )
+        vectors = self.input_dropout(torch.cat([difference, product * scale * scale], dim=-1))
+        matched = self.from_matches(_MATCH_SCALE * torch.cat([cosine, *matches], dim=-1))
+        compared: Tensor = self.compare_images(vectors) + matched
         return compared
 
 

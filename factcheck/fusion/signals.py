@@ -4,6 +4,9 @@ Sentence vectors blur exactly these, and they are what a false claim changes.
 """
 
 import re
+from collections.abc import Set
+from difflib import SequenceMatcher
+from itertools import pairwise
 
 import numpy as np
 
@@ -16,8 +19,16 @@ SIGNALS = (
     "claim_negated",
     "passage_negated",
     "negation_differs",
+    "pair_coverage",
+    "order_coverage_of_claim",
+    "order_coverage_of_passage",
+    "words_shared",
+    "words_missing",
 )
 """Names of the lexical signals, in the order of `lexical_signals`."""
+
+# So many shared or missing words are many; more of them count no more.
+_MANY = 10
 
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?|\d+(?:[.,]\d+)*", re.UNICODE)
 _NAME = re.compile(r"(?<![.!?]\s)(?<!^)\b[^\W\d_a-z][\w'\u2019-]+", re.UNICODE)
@@ -56,7 +67,7 @@ def _negated(words: list[str]) -> bool:
     return any(word in _NEGATIONS or word.endswith(("n't", "n\u2019t")) for word in words)
 
 
-def _share(wanted: set[str], present: set[str]) -> float:
+def _share(wanted: Set[object], present: Set[object]) -> float:
     """The share of `wanted` that is present; 1 when nothing is wanted."""
     return len(wanted & present) / len(wanted) if wanted else 1.0
 
@@ -76,6 +87,9 @@ def lexical_signals(claim: str, passage: str) -> np.ndarray:
     claim_content, passage_content = _content(claim_words), _content(passage_words)
     claim_numbers = _numbers(claim_words)
     names = {_stem(name.lower()) for name in _NAME.findall(claim)}
+    # Words that both have in the same order, as runs that difflib matches.
+    matcher = SequenceMatcher(None, claim_words, passage_words, autojunk=False)
+    in_order = sum(run.size for run in matcher.get_matching_blocks())
     claim_negated, passage_negated = _negated(claim_words), _negated(passage_words)
     return np.array(
         [
@@ -87,6 +101,11 @@ def lexical_signals(claim: str, passage: str) -> np.ndarray:
             float(claim_negated),
             float(passage_negated),
             float(claim_negated != passage_negated),
+            _share(set(pairwise(claim_words)), set(pairwise(passage_words))),
+            in_order / max(1, len(claim_words)),
+            in_order / max(1, len(passage_words)),
+            min(1.0, len(claim_content & passage_content) / _MANY),
+            min(1.0, len(claim_content - passage_content) / _MANY),
         ],
         dtype=np.float32,
     )

@@ -215,9 +215,10 @@ def _fit(
         optimiser, max_lr=settings.learning_rate, total_steps=steps, pct_start=0.1
     )
     model, optimiser, loader, schedule = accelerator.prepare(head, optimiser, loader, schedule)
-    # The running average of the weights is what is scored and kept: it varies less from step to step.
+    # The running average of the weights is scored and kept: it varies less from step to step.
     average = AveragedModel(
-        accelerator.unwrap_model(model), multi_avg_fn=get_ema_multi_avg_fn(settings.average_decay)
+        accelerator.unwrap_model(model),
+        multi_avg_fn=get_ema_multi_avg_fn(settings.average_decay),  # type: ignore[no-untyped-call]
     )
     best: dict[str, float] = {"epoch": -1, "weighted_f1": -1.0}
     best_weights: dict[str, Tensor] = {}
@@ -242,7 +243,7 @@ def _fit(
                 losses.append(loss.item())
                 step += 1
                 report("train", step, steps, {"loss": losses[-1], "best F1": best["weighted_f1"]})
-            averaged: FusionHead = average.module
+            averaged: FusionHead = average.module  # type: ignore[assignment]
             score = _uncalibrated(averaged, stop)
             row = {"epoch": epoch, "loss": float(np.mean(losses)), **score}
             writer.writerow(row)

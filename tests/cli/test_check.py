@@ -135,4 +135,4 @@ def test_a_reading_without_the_extra(
     monkeypatch.setitem(__import__("sys").modules, "rapidocr", None)
     found = command("check", CLAIM, *given, "--ocr")
     assert found.code == 3
-    assert "factcheck[ocr]" in found.err
+    assert "pip install rapidocr" in found.err
