@@ -61,14 +61,11 @@ class EncodedEvidence:
         inputs: R rows of encodings.
         claims: (R,) the claim of each row, rising; each claim has at least one row.
         evidence: R pieces of evidence; `image.same_picture` is yet to be filled in.
-        cited: (R,) bool, whether the row's picture belongs to a document that is cited (or that
-            there is no picture), rather than to another one of the index.
     """
 
     inputs: FusionInputs
     claims: np.ndarray
     evidence: list[Evidence]
-    cited: np.ndarray
 
 
 def given_evidence(
@@ -161,7 +158,7 @@ def given_evidence(
             )
         evidence.append(Evidence(cited[i], image, (), tuple(warnings[i])))
     rows = np.arange(len(pairs))
-    return EncodedEvidence(inputs, rows, evidence, np.ones(len(pairs), dtype=bool))
+    return EncodedEvidence(inputs, rows, evidence)
 
 
 def found_evidence(
@@ -169,9 +166,9 @@ def found_evidence(
 ) -> EncodedEvidence:
     """Encode claims with the evidence that an index holds for them.
 
-    Passages are found by text. A claim's picture is put beside the pictures of the documents of
-    these passages and beside those most like it in the whole index: a row each. A claim without a
-    picture, or without any to compare, has one row.
+    Passages are found by text. A claim's picture is put beside that of the leading document, which
+    the best passage is from, and beside those most like it in the rest of the index: a row each,
+    the leading document's first, even without a picture. A claim without a picture has one row.
 
     Args:
         reading: How to read them.
@@ -198,13 +195,14 @@ def found_evidence(
     pictures = reading.encoders.pictures([claim.image for claim in claims])
     warnings = _picture_warnings(pictures, len(claims), reading.strict)
     places: list[int] = []
-    shown: list[tuple[ImageHit | None, bool]] = []
+    shown: list[ImageHit | None] = []
     for place, (found, row) in enumerate(zip(hits, pictures.rows, strict=True)):
-        documents = list(dict.fromkeys(hit.document_id for hit in found))
-        candidates = _candidates(index, documents, pictures.pooled[row]) if row >= 0 else []
-        shown += candidates or [(None, True)]
-        places += [place] * max(1, len(candidates))
-    image_rows = sorted({image.row for image, _ in shown if image is not None})
+        beside: list[ImageHit | None] = [None]
+        if row >= 0:
+            beside = _pictures_beside(index, found[0].document_id, pictures.pooled[row])
+        shown += beside
+        places += [place] * len(beside)
+    image_rows = sorted({image.row for image in shown if image is not None})
     grids = np.concatenate([pictures.tokens, index.image_tokens(image_rows)])
     grid_of = {row: len(pictures.tokens) + i for i, row in enumerate(image_rows)}
     inputs = FusionInputs.assemble(
@@ -218,10 +216,10 @@ def found_evidence(
         ],
         [
             _evidence_ocr(index, hits[place][0].document_id if image is None else image.document_id)
-            for place, (image, _) in zip(places, shown, strict=True)
+            for place, image in zip(places, shown, strict=True)
         ],
         pictures.rows[places],
-        np.array([-1 if image is None else grid_of[image.row] for image, _ in shown]),
+        np.array([-1 if image is None else grid_of[image.row] for image in shown]),
         grids,
         reading.count,
     )
@@ -232,24 +230,21 @@ def found_evidence(
             (),
             tuple(warnings[place]),
         )
-        for place, (image, _) in zip(places, shown, strict=True)
+        for place, image in zip(places, shown, strict=True)
     ]
-    return EncodedEvidence(
-        inputs, np.array(places), evidence, np.array([cited for _, cited in shown], dtype=bool)
-    )
+    return EncodedEvidence(inputs, np.array(places), evidence)
 
 
-def _candidates(
-    index: EvidenceIndex, documents: Sequence[str], picture: np.ndarray
-) -> list[tuple[ImageHit, bool]]:
-    """Pictures to put beside a claim's, and whether each is one of the cited documents'."""
-    stored = index.images_of(documents)
+def _pictures_beside(
+    index: EvidenceIndex, leading: str, picture: np.ndarray
+) -> list[ImageHit | None]:
+    """The leading document's picture, None without one, and others' most like the claim's."""
+    stored = index.images_of([leading])
     scores = index.image_vectors([image.row for image in stored]) @ picture
-    cited = [ImageHit.of(image, float(s)) for image, s in zip(stored, scores, strict=True)]
-    known = {image.document_id for image in cited}
-    [found] = index.search_images(picture[None], IMAGES_ELSEWHERE + len(known))
-    elsewhere = [image for image in found if image.document_id not in known][:IMAGES_ELSEWHERE]
-    return [(image, True) for image in cited] + [(image, False) for image in elsewhere]
+    own = [ImageHit.of(image, float(s)) for image, s in zip(stored, scores, strict=True)]
+    [found] = index.search_images(picture[None], IMAGES_ELSEWHERE + len(own))
+    others = [image for image in found if image.document_id != leading]
+    return [own[0] if own else None, *others[:IMAGES_ELSEWHERE]]
 
 
 def _cited_image(image: ImageHit) -> CitedImage:

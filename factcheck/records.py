@@ -192,8 +192,8 @@ class Evidence:
 
     Attributes:
         passages: Passages used, most similar first.
-        image: The picture that was compared with the claim's: of the cited documents, the most
-            similar one. None when the claim or all of them have no picture.
+        image: The picture that was compared with the claim's: that of the leading document, which
+            the first passage is from. None when the claim or that document has no picture.
         elsewhere: Pictures of other documents in the index that are like the claim's, most similar
             first: where else the picture was seen. They do not enter the label.
         warnings: What was missing or could not be read, one sentence each.
