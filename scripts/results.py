@@ -10,6 +10,9 @@ from typing import Any
 
 PACKAGES = ("torch", "transformers", "timm", "sentence-transformers", "faiss-cpu", "scikit-learn")
 
+# What a measurement depends on; a change to the documentation does not make it another one.
+MEASURED = ("factcheck", "scripts", "configs", "pyproject.toml", "requirements.lock")
+
 
 def origin(data: dict[str, Any]) -> dict[str, Any]:
     """The origin of a measurement.
@@ -21,7 +24,9 @@ def origin(data: dict[str, Any]) -> dict[str, Any]:
     return {
         "machine": f"{_processor()}, {cores}, {platform.system()}",
         "commit": _git("rev-parse", "HEAD"),
-        "uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "uncommitted_changes": bool(
+            _git("status", "--porcelain", "--untracked-files=no", "--", *MEASURED)
+        ),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in PACKAGES},
         "data": data,
