@@ -168,14 +168,16 @@ class _Collate:
         chosen = np.array(rows)
         batch = self.split.inputs.batch(chosen)
         swap = torch.rand(len(rows)) < self.probability
-        other = self.distracted.batch(chosen)
+        changed = {}
+        # Only the passages differ; the pictures, by far the larger part, are gathered once.
+        for name in ("passages", "has_passage", "signals"):
+            own, other = (
+                getattr(batch, name),
+                torch.from_numpy(getattr(self.distracted, name)[chosen]),
+            )
+            changed[name] = torch.where(swap.reshape(-1, *[1] * (own.ndim - 1)), other, own)
         return {
-            "batch": replace(
-                batch,
-                passages=torch.where(swap[:, None, None], other.passages, batch.passages),
-                has_passage=torch.where(swap[:, None], other.has_passage, batch.has_passage),
-                signals=torch.where(swap[:, None, None], other.signals, batch.signals),
-            ),
+            "batch": replace(batch, **changed),
             "relations": torch.from_numpy(self.split.relations[chosen]),
             "same_picture": torch.from_numpy(self.split.same_picture[chosen]),
         }
