@@ -5,10 +5,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from factcheck.settings import Settings
+from factcheck.settings import Settings, Share
 
 Probability = Annotated[float, Field(ge=0, le=1)]
-Share = tuple[Probability, Probability]
 
 
 class SplitSizes(Settings):
