@@ -37,12 +37,16 @@ def read_bytes(path: str | Path) -> bytes:
     return data
 
 
-def decode(data: bytes, name: str | Path) -> Image.Image:
+def decode(data: bytes, name: str | Path, side: int | None = None) -> Image.Image:
     """Decode a picture: upright by its EXIF orientation, alpha flattened on white, RGB, 8 bit.
 
     Args:
         data: The file's bytes.
         name: What to call it in an error.
+        side: Where given, a JPEG is decoded at a half, a quarter or an eighth of its size, as long
+            as both sides stay twice as long as this. What is thrown away is never computed, which
+            makes the decoding of a photograph several times as fast (libjpeg's scaled inverse
+            transform).
 
     Returns:
         An RGB image; of an animation the first frame.
@@ -61,8 +65,11 @@ def decode(data: bytes, name: str | Path) -> Image.Image:
                         f"{name}: the image has {image.width} x {image.height} pixels, more than "
                         f"the {MAX_PIXELS:,} allowed"
                     )
+                if side is not None:
+                    image.draft(None, (2 * side, 2 * side))
                 image.load()
-                return _to_rgb(ImageOps.exif_transpose(image))
+                ImageOps.exif_transpose(image, in_place=True)
+                return _to_rgb(image)
     except UnidentifiedImageError as error:
         raise InvalidInputError(f"{name}: not an image in a known format") from error
     except Image.DecompressionBombError as error:
@@ -86,4 +93,4 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         layer = image.convert("RGBA")
         canvas = Image.new("RGBA", layer.size, (255, 255, 255, 255))
         return Image.alpha_composite(canvas, layer).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")

@@ -1,14 +1,16 @@
 """The two encoders side by side, each input encoded once."""
 
 import hashlib
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import numpy as np
-from PIL import Image
+from torch import Tensor
 
 from factcheck import pictures
 from factcheck.encoders import image as image_module
@@ -19,7 +21,7 @@ from factcheck.encoders.text import TextEncoder
 from factcheck.errors import FactcheckError
 
 _CHUNK = 64
-_DECODERS = 2
+_DECODERS = min(8, os.cpu_count() or 1)
 
 Progress = Callable[[int], None]
 
@@ -146,20 +148,45 @@ class Encoders:
         if on_progress is not None and grids:
             on_progress(len(grids))
         unreadable: dict[str, str] = {}
-        for start in range(0, len(new), _CHUNK):
-            chunk = new[start : start + _CHUNK]
-            decoded = dict(zip(chunk, threads.map(_decode, map(path_of.get, chunk)), strict=True))
-            images = {s: image for s, image in decoded.items() if isinstance(image, Image.Image)}
-            unreadable |= {s: reason for s, reason in decoded.items() if isinstance(reason, str)}
-            encoded = dict(
-                zip(images, self.image.encode(list(images.values())).tokens, strict=True)
-            )
+        for chunk, prepared in self._prepared(new, path_of, threads):
+            pixels = {s: result for s, result in prepared.items() if not isinstance(result, str)}
+            unreadable |= {s: reason for s, reason in prepared.items() if isinstance(reason, str)}
+            tokens = self.image.encode_pixels(list(pixels.values())).tokens
+            encoded = dict(zip(pixels, tokens, strict=True))
             grids |= encoded
             if self.cache:
                 self.cache.put((key_of[sha256], grid) for sha256, grid in encoded.items())
             if on_progress is not None:
                 on_progress(len(chunk))
         return grids, unreadable
+
+    def _prepared(
+        self,
+        new: list[str],
+        path_of: dict[str, str | Path],
+        threads: ThreadPoolExecutor,
+    ) -> Iterator[tuple[list[str], dict[str, Tensor | str]]]:
+        """Pixels of pictures in chunks, or why there are none, by content hash.
+
+        A chunk is decoded while the network works on the one before.
+        """
+        chunks = [new[start : start + _CHUNK] for start in range(0, len(new), _CHUNK)]
+        waiting: deque[tuple[list[str], list[Future[Tensor | str]]]] = deque()
+        for chunk in chunks:
+            waiting.append(
+                (chunk, [threads.submit(self._pixels, path_of[sha256]) for sha256 in chunk])
+            )
+            if len(waiting) > 1:
+                yield _collected(*waiting.popleft())
+        while waiting:
+            yield _collected(*waiting.popleft())
+
+    def _pixels(self, path: str | Path) -> Tensor | str:
+        """What the network takes of the picture in a file, or why there is nothing."""
+        try:
+            return self.image.prepare(pictures.read_bytes(path), path)
+        except FactcheckError as error:
+            return str(error)
 
     @staticmethod
     def _key(encoder: str, content: bytes) -> bytes:
@@ -177,10 +204,8 @@ def _hash(path: str | Path | None) -> tuple[str | None, str | None]:
         return None, str(error)
 
 
-def _decode(path: str | Path | None) -> Image.Image | str:
-    """The picture in a file, or why there is none."""
-    assert path is not None
-    try:
-        return pictures.decode(pictures.read_bytes(path), path)
-    except FactcheckError as error:
-        return str(error)
+def _collected(
+    chunk: list[str], futures: list[Future[Tensor | str]]
+) -> tuple[list[str], dict[str, Tensor | str]]:
+    results = (future.result() for future in futures)
+    return chunk, dict(zip(chunk, results, strict=True))

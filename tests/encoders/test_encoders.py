@@ -1,13 +1,20 @@
 """Both encoders: each input once, in order, the same whatever the batch."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
+import torch
 from PIL import Image
+from safetensors.torch import save_file
+from torch import Tensor
 
+from factcheck import pictures
 from factcheck.encoders import Encoders, EncodingCache, ImageEncoder, TextEncoder
+from factcheck.encoders.precision import has_bfloat16
 from factcheck.errors import InvalidInputError, MissingResourceError, PrerequisiteError
 
 TEXTS = ["The cat sat on the mat.", "Parliament voted.", "A cat was sitting on a mat.", "x " * 900]
@@ -92,9 +99,9 @@ def test_pictures_come_from_the_cache(
         first = Encoders(encoders.text, encoders.image, cache).pictures(files)
 
         class Refusing(ImageEncoder):
-            def encode(self, images: Sequence[Image.Image], batch_size: int = 32) -> object:
-                assert not images
-                return super().encode(images, batch_size)
+            def encode_pixels(self, pixels: Sequence[Tensor], batch_size: int = 32) -> object:
+                assert not pixels
+                return super().encode_pixels(pixels, batch_size)
 
         refusing = Refusing("refusing", encoders.image.network, encoders.image.transform)
         again = Encoders(encoders.text, refusing, cache).pictures(files)
@@ -125,7 +132,7 @@ def test_an_image_encoder_of_another_shape_is_refused(
         (tmp_path / name).write_bytes((tiny_image_encoder_folder / name).read_bytes())
     config = (tmp_path / "config.json").read_text()
     (tmp_path / "config.json").write_text(config.replace('"mlp_ratio": ', '"mlp_ratio": 1'))
-    with pytest.raises(InvalidInputError, match=r"weights do not fit"):
+    with pytest.raises(InvalidInputError, match=r"mlp\.0\.weight expected as"):
         ImageEncoder.load(str(tmp_path))
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(InvalidInputError, match=r"not an image encoder's configuration"):
@@ -134,3 +141,81 @@ def test_an_image_encoder_of_another_shape_is_refused(
     (tmp_path / "model.safetensors").write_bytes(b"garbage")
     with pytest.raises(InvalidInputError, match=r"model\.safetensors"):
         ImageEncoder.load(str(tmp_path))
+
+
+def strange_pictures(folder: Path) -> list[Path]:
+    """Pictures of every awkward kind that can be encoded."""
+    grey = np.linspace(0, 255, 60 * 40).reshape(40, 60).astype(np.uint8)
+    image = Image.fromarray(grey)
+    frames = [Image.fromarray(np.roll(grey, shift)) for shift in (0, 9, 18)]
+    made = {
+        "speck.png": Image.new("RGB", (1, 1), "red"),
+        "below-a-patch.png": Image.new("RGB", (3, 2), "blue"),
+        "strip.png": Image.new("RGB", (900, 1), "green"),
+        "column.jpg": Image.new("RGB", (1, 900), "green"),
+        "sixteen.png": Image.fromarray(grey.astype(np.uint16) * 257),
+        "cmyk.jpg": image.convert("CMYK"),
+        "palette.png": image.convert("P"),
+        "bits.png": image.convert("1"),
+        "alpha.webp": image.convert("LA").convert("RGBA"),
+    }
+    for name, picture in made.items():
+        picture.save(folder / name)
+    frames[0].save(folder / "moving.gif", save_all=True, append_images=frames[1:])
+    return sorted(folder.iterdir())
+
+
+def test_strange_pictures_are_encoded_or_refused_by_name(
+    encoders: Encoders, tmp_path: Path
+) -> None:
+    good = strange_pictures(tmp_path)
+    cut = tmp_path / "zz-cut.jpg"
+    Image.new("RGB", (300, 200), "red").save(cut)
+    cut.write_bytes(cut.read_bytes()[:400])
+    page = tmp_path / "zz-page.png"
+    page.write_bytes(b"<html>")
+    found = encoders.pictures([*good, cut, page])
+    assert found.rows[: len(good)].min() >= 0
+    assert found.rows[len(good) :].tolist() == [-1, -1]
+    assert np.isfinite(found.tokens).all()
+    assert "zz-cut.jpg" in found.problems[len(good)]
+    assert "zz-page.png" in found.problems[len(good) + 1]
+
+
+def test_a_large_jpeg_is_decoded_small_and_encoded_alike(
+    encoders: Encoders, photographs: Path
+) -> None:
+    with Image.open(sorted(photographs.glob("*.jpg"))[0]) as image:
+        large = image.convert("RGB").resize((1600, 1200), Image.Resampling.BICUBIC)
+    buffer = io.BytesIO()
+    large.save(buffer, "JPEG", quality=92)
+    side = encoders.image.transform.side
+    assert pictures.decode(buffer.getvalue(), "large", side).size == (200, 150)
+    whole = encoders.image.encode([pictures.decode(buffer.getvalue(), "large")])
+    small = encoders.image.encode_pixels([encoders.image.prepare(buffer.getvalue(), "large")])
+    assert (whole.pooled @ small.pooled.T).item() > 0.999
+
+
+def test_bfloat16_is_had_only_where_the_processor_has_it(tiny_image_encoder_folder: Path) -> None:
+    exact = ImageEncoder.load(str(tiny_image_encoder_folder))
+    automatic = ImageEncoder.load(str(tiny_image_encoder_folder), precision="auto")
+    if has_bfloat16(torch.device("cpu")):
+        assert automatic.precision is torch.bfloat16
+        assert automatic.sha256 != exact.sha256
+        picture = Image.effect_noise((64, 64), 60).convert("RGB")
+        cosine = exact.encode([picture]).pooled @ automatic.encode([picture]).pooled.T
+        assert cosine.item() > 0.999
+    else:
+        assert automatic.sha256 == exact.sha256
+        with pytest.raises(PrerequisiteError, match="precision bfloat16: this machine's cpu"):
+            ImageEncoder.load(str(tiny_image_encoder_folder), precision="bfloat16")
+
+
+def test_a_published_variant_loads_from_a_file(tmp_path: Path) -> None:
+    model = timm.create_model("twins_svt_small", pretrained=False)
+    save_file(model.state_dict(), tmp_path / "small.safetensors")
+    encoder = ImageEncoder.load(str(tmp_path / "small.safetensors"))
+    assert (encoder.tokens, encoder.dimension, encoder.transform.side) == (49, 512, 224)
+    (tmp_path / "small.pth").write_bytes(b"nothing of the kind")
+    with pytest.raises(InvalidInputError, match=r"small\.pth: expected a checkpoint of tensors"):
+        ImageEncoder.load(str(tmp_path / "small.pth"))
