@@ -1,0 +1,47 @@
+"""How copies are parted from other pictures: similarities, thresholds and negatives."""
+
+import numpy as np
+import pytest
+import torch
+
+from factcheck.evaluation.copies import (
+    others_of,
+    pair_similarities,
+    pooled_cosine,
+    separation,
+    token_match,
+)
+
+
+def test_token_match_finds_a_part_wherever_it_lies() -> None:
+    grid = torch.eye(8)[None, :4]
+    moved = grid.flip(1)
+    assert token_match(grid, moved).item() == pytest.approx(1)
+    assert token_match(grid, torch.eye(8)[None, 4:]).item() == pytest.approx(0)
+    assert pooled_cosine(grid, moved).item() == pytest.approx(1)
+
+
+def test_nothing_is_its_own_other() -> None:
+    lookalikes = np.array([3, 0, 1, 2, 5, 4])
+    for seed in range(20):
+        others = others_of(lookalikes, seed)
+        assert (others != np.arange(6)).all()
+        assert (others[::2] == lookalikes[::2]).all()
+
+
+def test_pairs_compare_copies_and_others() -> None:
+    light = torch.eye(4)[:, None]
+    same, different = pair_similarities(light, light, np.array([1, 2, 3, 0]), pooled_cosine)
+    assert same.tolist() == [1] * 4
+    assert different.tolist() == [0] * 4
+
+
+def test_a_given_threshold_is_kept_and_the_best_is_found() -> None:
+    same, different = np.array([0.9, 0.8, 0.7, 0.3]), np.array([0.1, 0.2, 0.25, 0.75])
+    best = separation(same, different)
+    assert best.accuracy == pytest.approx(7 / 8)
+    assert 0.25 < best.threshold <= 0.3
+    given = separation(same, different, 0.72)
+    assert given.threshold == 0.72
+    assert given.accuracy == pytest.approx((2 / 4 + 3 / 4) / 2)
+    assert given.auc == best.auc == pytest.approx(14 / 16)
