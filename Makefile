@@ -70,6 +70,7 @@ train-default: $(INSTALLED)
 train-image-encoder: $(INSTALLED)
 	$(call require_data)
 	$(BIN)/factcheck train configs/image-encoder.yaml --data $(DATA) --out build/image-encoder
+	$(BIN)/factcheck train configs/image-encoder-160.yaml --data $(DATA) --out build/image-encoder-160
 
 define require_data
 	@test -d "$(DATA)" || { echo "name the data folder: make $@ DATA=FOLDER" >&2; exit 2; }

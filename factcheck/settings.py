@@ -42,6 +42,22 @@ class TwinsSvtSettings(Settings):
     mlp_ratio: int = 4
 
 
+class SmallStart(Settings):
+    """The first part of a training run, on smaller pictures.
+
+    Most of what an encoder has to learn shows at a lower resolution, where a step costs less.
+
+    Attributes:
+        steps: Steps at the smaller size.
+        side: Side of the square input, pixels.
+        windows: Side of the local windows of each stage; windows have no weights.
+    """
+
+    steps: int = Field(ge=1)
+    side: int = Field(ge=32, le=2048)
+    windows: tuple[int, int, int, int]
+
+
 class ImageEncoderTraining(Settings):
     """A training run of the image encoder (`training.image_encoder`).
 
@@ -50,20 +66,26 @@ class ImageEncoderTraining(Settings):
         share: Photographs trained on.
         validation_share: Photographs that the log's copy detection is measured on.
         architecture: Shape of the network.
+        initial: Folder of an image encoder of the same widths that training starts from, relative
+            to the working directory; fresh weights without one.
+        small_start: Steps on smaller pictures, the first of `steps`.
         steps: Batches in the whole run.
         batch_size: Photographs a batch, two views each.
         cluster_size: Photographs of a batch that are look-alikes of one another.
-        neighbours: Look-alikes of a photograph that clusters are drawn from.
+        neighbours: Look-alikes of a photograph, by the teacher, that clusters are drawn from.
+        own_neighbours: Look-alikes by the network itself that they are drawn from too.
+        memory: Whether the latest vectors of photographs outside the batch are negatives too.
+        chunk: Views that pass through the network at once; the losses see the whole batch.
         learning_rate: Of AdamW, at its highest.
         warmup_steps: Steps until it is reached.
         decay_fraction: Last part of the run, in which it falls to zero.
         temperature: Divides similarities in the contrastive losses.
         token_weight: Weight of the contrast of token grids.
         distillation_weight: Weight of the distance to the teacher.
-        bfloat16: Whether the forward pass runs in bfloat16.
+        bfloat16: Whether the forward pass runs in bfloat16 where the processor has it.
         workers: Processes that edit photographs.
         log_every: Steps between rows of the log.
-        evaluate_every: Steps between measurements and checkpoints.
+        evaluate_every: Steps between measurements, checkpoints and looks for own look-alikes.
         seed: Of everything random.
     """
 
@@ -72,10 +94,15 @@ class ImageEncoderTraining(Settings):
     share: Share = (0.0, 0.75)
     validation_share: Share = (0.88, 0.92)
     architecture: TwinsSvtSettings = TwinsSvtSettings()
+    initial: Path | None = None
+    small_start: SmallStart | None = None
     steps: int = Field(2400, ge=1)
     batch_size: int = Field(64, ge=2)
     cluster_size: int = Field(4, ge=1)
     neighbours: int = Field(8, ge=1)
+    own_neighbours: int = Field(0, ge=0)
+    memory: bool = False
+    chunk: int = Field(32, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
     warmup_steps: int = Field(150, ge=1)
     decay_fraction: float = Field(0.35, gt=0, le=1)

