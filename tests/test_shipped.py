@@ -1,0 +1,68 @@
+"""The models in the package: they load without a network, fit each other, and do their job."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from factcheck import Claim, Document, FactChecker
+from factcheck.encoders import ImageEncoder
+from factcheck.encoders.image import EMBEDDED_FOLDER
+from factcheck.evaluation.copies import token_match
+from factcheck.records import Label
+
+DEMO = Path(__file__).parent.parent / "data" / "demo"
+ORIGINALS = ("astronaut", "rocket", "hubble-deep-field", "cat", "coffee", "retina", "grace-hopper")
+COPIES = {
+    "astronaut-cropped": "astronaut",
+    "astronaut-mirrored": "astronaut",
+    "rocket-caption": "rocket",
+    "hubble-warm": "hubble-deep-field",
+    "cat-mirrored": "cat",
+    "coffee-sepia": "coffee",
+    "retina-small": "retina",
+    "grace-hopper-grey": "grace-hopper",
+    "grace-hopper-cropped": "grace-hopper",
+}
+
+
+@pytest.fixture(scope="module")
+def checker() -> FactChecker:
+    return FactChecker.load()
+
+
+def test_the_image_encoder_is_small_enough_for_a_package() -> None:
+    encoder = ImageEncoder.load()
+    assert sum(p.numel() for p in encoder.network.parameters()) <= 8_000_000
+    assert sum(path.stat().st_size for path in EMBEDDED_FOLDER.iterdir()) <= 16 * 2**20
+
+
+def test_re_posted_photographs_find_their_originals(checker: FactChecker) -> None:
+    def grids(folder: str, names: tuple[str, ...]) -> torch.Tensor:
+        images = [Image.open(DEMO / folder / f"{name}.jpg").convert("RGB") for name in names]
+        return torch.from_numpy(checker.encoders.image.encode(images).tokens)
+
+    copies, originals = grids("claim-images", tuple(COPIES)), grids("images", ORIGINALS)
+    count = len(ORIGINALS)
+    scores = np.stack(
+        [token_match(copy[None].expand(count, -1, -1), originals).numpy() for copy in copies]
+    )
+    found = [ORIGINALS[place] for place in scores.argmax(axis=1)]
+    assert found == list(COPIES.values())
+
+
+def test_the_checker_tells_a_re_posted_photograph_from_another(checker: FactChecker) -> None:
+    text = "Grace Hopper retired from the Navy in 1986 as a rear admiral, aged 79."
+    claim = "Grace Hopper retired from the US Navy in 1986, at the age of 79."
+    document = Document("hopper", text, image=str(DEMO / "images" / "grace-hopper.jpg"))
+    same = checker.compare(
+        Claim(claim, image=str(DEMO / "claim-images" / "grace-hopper-grey.jpg")), document
+    )
+    other = checker.compare(Claim(claim, image=str(DEMO / "images" / "cat.jpg")), document)
+    assert same.label is Label.SUPPORT_MULTIMODAL
+    assert other.label is Label.SUPPORT_TEXT
+    assert same.image_relation is not None
+    assert other.image_relation is not None
+    assert same.image_relation > 0.9 > 0.1 > other.image_relation
