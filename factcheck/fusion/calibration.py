@@ -5,6 +5,7 @@ arXiv:1706.04599, section 4.2) of each factor, fitted by maximum likelihood on r
 training nor early stopping has used. The label's probabilities follow from the calibrated factors.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -56,20 +57,25 @@ class Calibration(Settings):
             scaled = image_logits / np.exp(parameters[0]) + parameters[1]
             return float(np.logaddexp(0, np.where(same_picture, -scaled, scaled)).mean())
 
-        text = minimize(text_loss, np.zeros(3), method="BFGS").x if len(relations) else np.zeros(3)
-        image = (
-            minimize(image_loss, np.zeros(2), method="Nelder-Mead").x
-            if len(same_picture)
-            else np.zeros(2)
-        )
-        # A factor that the held-out rows separate perfectly has no finite optimum; a temperature
-        # outside these bounds says more about their number than about the model.
-        low, high = np.log(0.05), np.log(20.0)
+        # A factor that the held-out rows separate perfectly has no finite optimum; a temperature or
+        # bias outside these bounds says more about their number than about the model. The bounds
+        # hold while fitting: cut off afterwards, one parameter no longer goes with the others.
+        temperature, bias = (np.log(0.05), np.log(20.0)), (-10.0, 10.0)
+
+        def fitted(loss: Callable[[np.ndarray], float], biases: int) -> np.ndarray:
+            bounds = [temperature, *[bias] * biases]
+            found: np.ndarray = minimize(
+                loss, np.zeros(1 + biases), method="L-BFGS-B", bounds=bounds
+            ).x
+            return found
+
+        text = fitted(text_loss, 2) if len(relations) else np.zeros(3)
+        image = fitted(image_loss, 1) if len(same_picture) else np.zeros(2)
         return cls(
-            text_temperature=float(np.exp(np.clip(text[0], low, high))),
+            text_temperature=float(np.exp(text[0])),
             text_bias=(0.0, float(text[1]), float(text[2])),
-            image_temperature=float(np.exp(np.clip(image[0], low, high))),
-            image_bias=float(np.clip(image[1], -10, 10)),
+            image_temperature=float(np.exp(image[0])),
+            image_bias=float(image[1]),
         )
 
     def text_probabilities(self, logits: np.ndarray) -> np.ndarray:

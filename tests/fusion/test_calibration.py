@@ -30,6 +30,17 @@ def test_the_default_changes_nothing() -> None:
     assert Calibration().image_probabilities(logits[0]) == pytest.approx(expit(logits[0]))
 
 
+def test_rows_that_are_separated_off_centre_stay_on_their_sides() -> None:
+    # Perfectly told apart, but not where the largest logit changes: the optimum is at infinity.
+    text = np.array([[0.3, 0.0, 0.1], [0.2, 0.0, 0.2], [0.1, 0.2, 0.1], [0.0, 0.1, 0.6]])
+    relations = np.array([0, 0, 1, 2])
+    fitted = Calibration.fit(text, relations, np.array([-1.0, -2.0]), np.array([True, False]))
+    assert fitted.text_probabilities(text).argmax(axis=1).tolist() == relations.tolist()
+    above, below = fitted.image_probabilities(np.array([-1.0, -2.0]))
+    assert above > 0.5 > below
+    assert np.abs(fitted.text_bias).max() <= 10
+
+
 def test_separable_and_empty_rows_stay_finite() -> None:
     text = np.array([[9.0, 0.0, 0.0], [0.0, 9.0, 0.0], [0.0, 0.0, 9.0]])
     fitted = Calibration.fit(text, np.arange(3), np.array([5.0, -5.0]), np.array([True, False]))
