@@ -116,7 +116,7 @@ def draw(
     last.set_title("whole network, small, float32")
     last.set_xticks(xs, [str(x) for x in xs], minor=False)
     last.minorticks_off()
-    last.legend(frameon=False)
+    last.legend(frameon=False, loc="lower right")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, metadata={"Date": None})
 
