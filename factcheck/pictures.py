@@ -1,6 +1,10 @@
 """Reading pictures that come from strangers: bounded, upright, RGB."""
 
+import os
 import warnings
+import zipfile
+import zlib
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 
@@ -17,24 +21,69 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 def read_bytes(path: str | Path) -> bytes:
     """The bytes of a picture file, refused by name when it is missing, empty or too large.
 
+    Args:
+        path: A file, or one in a zip archive, its name going on behind the archive's:
+            `images-val.zip/claim/5.jpg`. It is read without unpacking the archive.
+
     Raises:
         MissingResourceError: There is no such file, or it cannot be read.
-        InvalidInputError: It is empty, or larger than `MAX_BYTES`.
+        InvalidInputError: It is empty, or larger than `MAX_BYTES`; or the archive is damaged.
     """
     path = Path(path)
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise InvalidInputError(
-                f"{path}: the image file has {size:,} bytes, more than the {MAX_BYTES:,} allowed"
-            )
-        data = path.read_bytes()
+        data = _read_file(path)
+    except NotADirectoryError as error:
+        archive = next((parent for parent in path.parents if parent.is_file()), None)
+        if archive is None:
+            raise MissingResourceError(
+                f"{path}: the image cannot be read (no such file)"
+            ) from error
+        data = _read_member(path, archive)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise MissingResourceError(f"{path}: the image cannot be read ({reason})") from error
     if not data:
         raise InvalidInputError(f"{path}: the image file is empty")
     return data
+
+
+def _read_file(path: Path) -> bytes:
+    _check_size(path, path.stat().st_size)
+    return path.read_bytes()
+
+
+def _read_member(path: Path, archive: Path) -> bytes:
+    name = path.relative_to(archive).as_posix()
+    try:
+        packed = _open_archive(archive, archive.stat().st_mtime_ns, os.getpid())
+        member = packed.getinfo(name)
+        _check_size(path, member.file_size)
+        return packed.read(member)
+    except KeyError as error:
+        raise MissingResourceError(f"{path}: {archive.name} has no such file") from error
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise MissingResourceError(f"{path}: the image cannot be read ({reason})") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        # The last two: a compression that this Python does not know, and an encrypted archive.
+        raise InvalidInputError(f"{path}: {archive.name} is damaged ({error})") from error
+
+
+@lru_cache(maxsize=8)
+def _open_archive(archive: Path, _modified: int, _process: int) -> zipfile.ZipFile:
+    """An archive, whose list of files is read once.
+
+    A file that has been replaced is opened anew, and so is one that was opened before a fork: the
+    two processes would move one another's place in it.
+    """
+    return zipfile.ZipFile(archive)
+
+
+def _check_size(path: Path, size: int) -> None:
+    if size > MAX_BYTES:
+        raise InvalidInputError(
+            f"{path}: the image file has {size:,} bytes, more than the {MAX_BYTES:,} allowed"
+        )
 
 
 def decode(data: bytes, name: str | Path, side: int | None = None) -> Image.Image:

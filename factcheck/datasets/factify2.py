@@ -5,14 +5,15 @@ are for opening files and addresses for showing, and neither may become a featur
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
+from factcheck.datasets.boilerplate import clean_text
 from factcheck.datasets.json_lines import OptionalText, read_json_lines
+from factcheck.datasets.picture_files import PictureFiles
 from factcheck.errors import InvalidInputError, MissingResourceError
 from factcheck.records import LABELS, Claim, Document, Label, same_picture_of
 
@@ -20,12 +21,10 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 SPLITS = ("train", "val", "test")
-Side = Literal["claim", "document"]
 
 _NEEDED = ("claim", "document")
 _COLUMNS = (*_NEEDED, "claimimage", "documentimage", "category", "claimocr", "documentocr")
 _INDEX_COLUMNS = ("", "id", "index")
-_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 _LABELS = {re.sub(r"[^a-z]", "", label.lower()): label for label in LABELS}
 _MAX_HEADER_BYTES = 64 * 2**10
 
@@ -41,6 +40,10 @@ class Factify2Row:
         label: How well the document supports the claim; None when the file does not say.
         same_picture: Whether both sides show the same picture, as far as that is known.
         source: Where the texts of a composed row are from.
+        raw_claim: The claim as it is in the file; `claim.text` is cleaned.
+        raw_document: The document likewise.
+        claim_image_url: Where the claim's picture was, as far as the file says.
+        document_image_url: Where the document's picture was.
     """
 
     index: int
@@ -49,6 +52,10 @@ class Factify2Row:
     label: Label | None
     same_picture: bool | None
     source: str | None
+    raw_claim: str
+    raw_document: str
+    claim_image_url: str | None
+    document_image_url: str | None
 
 
 class _ProvenanceLine(BaseModel):
@@ -77,9 +84,9 @@ def read_factify2(folder: Path, split: str) -> list[Factify2Row]:
 
     Read is `{split}.csv`, separated by tabs or commas, its columns in any spelling
     (`Claim OCR`, `claim_ocr`), with an index column or without (then rows count from 0). Pictures
-    lie at `images-{split}/{claim,document}/{index}.jpg` or below `images/{split}`, with or without
-    a folder named after the category; .jpeg, .png and .webp are as good. A picture that is not
-    there is no error: the claim's or document's `image` is None.
+    lie where `PictureFiles` says, unpacked or in archives. A picture that is not there is no error:
+    the claim's or document's `image` is None. Texts are cleaned by `clean_text`; a row keeps them
+    as they are in the file too.
 
     Args:
         folder: The folder.
@@ -90,8 +97,32 @@ def read_factify2(folder: Path, split: str) -> list[Factify2Row]:
 
     Raises:
         MissingResourceError: There is no such folder or file, or it cannot be read.
-        InvalidInputError: The file is not a table in UTF-8 or a column is missing, or a row has a
-            category that is unknown, an empty text, or an index that is not a number or not unique.
+        InvalidInputError: The file is not a table in UTF-8 or a column is missing, an archive of
+            pictures is damaged, or a row has a category that is unknown, an empty text, or an index
+            that is not a number or not unique.
+    """
+    rows, problems = inspect_factify2(folder, split)
+    if problems:
+        raise problems[0]
+    return rows
+
+
+def inspect_factify2(
+    folder: Path, split: str, pictures: PictureFiles | None = None
+) -> tuple[list[Factify2Row], list[InvalidInputError]]:
+    """Read what can be read of one split of a Factify 2 folder.
+
+    Args:
+        folder: The folder.
+        split: Name of the split.
+        pictures: Its picture files, where they are listed already.
+
+    Returns:
+        The good rows in file order, and an error for each of the others.
+
+    Raises:
+        MissingResourceError: As `read_factify2` does.
+        InvalidInputError: The table as a whole, or an archive of pictures, cannot be used.
     """
     folder = Path(folder)
     path = folder / f"{split}.csv"
@@ -99,42 +130,118 @@ def read_factify2(folder: Path, split: str) -> list[Factify2Row]:
         splits = ", ".join(find_splits(folder)) or "none"
         raise MissingResourceError(f"{path}: no such split, the folder has {splits}")
     table = _read_table(path)
-    indices = _indices(path, table)
     columns = {
         name: table[name].tolist() if name in table else [""] * len(table) for name in _COLUMNS
     }
-    labels = _labels(path, indices, columns["category"])
-    pictures = _Pictures(folder, split)
-    provenance = _read_provenance(folder / f"provenance-{split}.jsonl")
-    rows = []
-    for position, (index, label) in enumerate(zip(indices, labels, strict=True)):
-        for name in _NEEDED:
-            if not columns[name][position].strip():
-                raise InvalidInputError(f"{path}, row {index}: the {name} text is empty")
-        known = provenance.get(index)
-        rows.append(
-            Factify2Row(
-                index=index,
-                claim=Claim(
-                    columns["claim"][position],
-                    pictures.find("claim", index, label),
-                    columns["claimocr"][position].strip() or None,
-                ),
-                document=Document(
-                    id=f"{split}-{index}",
-                    text=columns["document"][position],
-                    url=columns["documentimage"][position].strip() or None,
-                    image=pictures.find("document", index, label),
-                    ocr=columns["documentocr"][position].strip() or None,
-                ),
-                label=label,
-                same_picture=(
-                    known.same_picture if known else same_picture_of(label) if label else None
-                ),
-                source=known.source if known else None,
+    numbered = table.columns[0] in _INDEX_COLUMNS
+    reader = _RowReader(
+        path,
+        split,
+        pictures or PictureFiles(folder, split),
+        _read_provenance(folder / f"provenance-{split}.jsonl"),
+        labelled=any(value.strip() for value in columns["category"]),
+    )
+    written = table.iloc[:, 0].tolist() if numbered else map(str, range(len(table)))
+    rows, problems = [], []
+    for position, index in enumerate(written):
+        try:
+            rows.append(
+                reader.read(
+                    position, index, {name: values[position] for name, values in columns.items()}
+                )
             )
+        except InvalidInputError as error:
+            problems.append(error)
+    return rows, problems
+
+
+class _RowReader:
+    """Makes rows of the cells of a split's table.
+
+    Args:
+        path: Of the table, for its errors.
+        split: Name of the split.
+        pictures: Its picture files.
+        provenance: What is known of rows beside the table, by index.
+        labelled: Whether the table has labels.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        split: str,
+        pictures: PictureFiles,
+        provenance: dict[int, _ProvenanceLine],
+        labelled: bool,
+    ) -> None:
+        self._path = path
+        self._split = split
+        self._pictures = pictures
+        self._provenance = provenance
+        self._labelled = labelled
+        self._positions: dict[int, int] = {}
+
+    def read(self, position: int, written_index: str, cells: dict[str, str]) -> Factify2Row:
+        """The row at a position, from 0.
+
+        Raises:
+            InvalidInputError: It cannot be used.
+        """
+        index = self._index(position, written_index)
+        for name in _NEEDED:
+            if not cells[name].strip():
+                raise InvalidInputError(f"{self._path}, row {index}: the {name} text is empty")
+        label = self._label(index, cells["category"]) if self._labelled else None
+        known = self._provenance.get(index)
+        claim_url, document_url = cells["claimimage"].strip(), cells["documentimage"].strip()
+        return Factify2Row(
+            index=index,
+            claim=Claim(
+                clean_text(cells["claim"]),
+                self._pictures.find("claim", index, label),
+                cells["claimocr"].strip() or None,
+            ),
+            document=Document(
+                id=f"{self._split}-{index}",
+                text=clean_text(cells["document"]),
+                url=document_url or None,
+                image=self._pictures.find("document", index, label),
+                ocr=cells["documentocr"].strip() or None,
+            ),
+            label=label,
+            same_picture=(
+                known.same_picture if known else same_picture_of(label) if label else None
+            ),
+            source=known.source if known else None,
+            raw_claim=cells["claim"],
+            raw_document=cells["document"],
+            claim_image_url=claim_url or None,
+            document_image_url=document_url or None,
         )
-    return rows
+
+    def _index(self, position: int, value: str) -> int:
+        # The index becomes a part of file names, so nothing but digits passes.
+        if not re.fullmatch(r"[0-9]{1,18}", value):
+            raise InvalidInputError(
+                f"{self._path}, data row {position + 1}: the index {value[:40]!r} is not a whole "
+                "number"
+            )
+        first = self._positions.setdefault(int(value), position)
+        if first != position:
+            raise InvalidInputError(
+                f"{self._path}, data row {position + 1}: the index {int(value)} is already that of "
+                f"data row {first + 1}"
+            )
+        return int(value)
+
+    def _label(self, index: int, value: str) -> Label:
+        label = _LABELS.get(re.sub(r"[^a-z]", "", value.lower()))
+        if label is None:
+            raise InvalidInputError(
+                f"{self._path}, row {index}: the Category {value[:40]!r} is not one of "
+                f"{', '.join(LABELS)}"
+            )
+        return label
 
 
 def _fold(name: str) -> str:
@@ -197,67 +304,7 @@ def _read_table(path: Path) -> "DataFrame":
     return table
 
 
-def _indices(path: Path, table: "DataFrame") -> list[int]:
-    if table.columns[0] not in _INDEX_COLUMNS:
-        return list(range(len(table)))
-    indices: dict[int, int] = {}
-    for position, value in enumerate(table.iloc[:, 0].tolist()):
-        # The index becomes a part of file names, so nothing but digits passes.
-        if not re.fullmatch(r"[0-9]{1,18}", value):
-            raise InvalidInputError(
-                f"{path}, data row {position + 1}: the index {value[:40]!r} is not a whole number"
-            )
-        first = indices.setdefault(int(value), position)
-        if first != position:
-            raise InvalidInputError(
-                f"{path}, data row {position + 1}: the index {int(value)} is already that of data "
-                f"row {first + 1}"
-            )
-    return list(indices)
-
-
-def _labels(path: Path, indices: list[int], values: list[str]) -> list[Label | None]:
-    if not any(value.strip() for value in values):
-        return [None] * len(values)
-    labels: list[Label | None] = []
-    for index, value in zip(indices, values, strict=True):
-        label = _LABELS.get(re.sub(r"[^a-z]", "", value.lower()))
-        if label is None:
-            raise InvalidInputError(
-                f"{path}, row {index}: the Category {value[:40]!r} is not one of "
-                f"{', '.join(LABELS)}"
-            )
-        labels.append(label)
-    return labels
-
-
 def _read_provenance(path: Path) -> dict[int, _ProvenanceLine]:
     if not path.is_file():
         return {}
     return {line.index: line for _, line in read_json_lines(path, _ProvenanceLine)}
-
-
-class _Pictures:
-    """The picture files of a split, each folder listed once."""
-
-    def __init__(self, folder: Path, split: str) -> None:
-        self._roots = (folder / f"images-{split}", folder / "images" / split)
-        self._listed: dict[Path, dict[str, Path]] = {}
-
-    def find(self, side: Side, index: int, label: Label | None) -> Path | None:
-        """The picture of a row's side, if there is one."""
-        categories: Iterable[Label] = LABELS if label is None else (label,)
-        for root in self._roots:
-            for folder in (root / side, *(root / side / category for category in categories)):
-                found = self._list(folder).get(str(index))
-                if found is not None:
-                    return found
-        return None
-
-    def _list(self, folder: Path) -> dict[str, Path]:
-        if folder not in self._listed:
-            files = sorted(folder.iterdir()) if folder.is_dir() else []
-            self._listed[folder] = {
-                file.stem: file for file in files if file.suffix.lower() in _SUFFIXES
-            }
-        return self._listed[folder]

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from factcheck.datasets import find_splits, read_factify2
+from factcheck.datasets.factify2 import inspect_factify2
 from factcheck.errors import InvalidInputError, MissingResourceError
 from factcheck.records import Label
 
@@ -48,6 +49,39 @@ def test_rows_are_read_as_they_are(tmp_path, separator):
     assert first.document.url == "https://x/d0"
     assert second.document.text == 'D1 with "quotes"\nand\ta tab'
     assert (second.label, second.same_picture, second.document.url) == (Label.REFUTE, None, None)
+
+
+def test_texts_are_cleaned_and_kept_as_they_are_in_the_file(tmp_path):
+    cells = (
+        "Rain &amp; wind https://t.co/x1",
+        "",
+        "It rained.\nAdvertisement",
+        "",
+        "Refute",
+        "",
+        "",
+    )
+    (row,) = read_factify2(write(tmp_path / "x.csv", rows=[cells], indices=["0"]), "x")
+    assert (row.claim.text, row.document.text) == ("Rain & wind", "It rained.")
+    assert (row.raw_claim, row.raw_document) == (cells[0], cells[2])
+
+
+def test_where_pictures_were_is_kept(tmp_path):
+    first, second = read_factify2(write(tmp_path / "train.csv"), "train")
+    assert (first.claim_image_url, first.document_image_url) == ("https://x/c0", "https://x/d0")
+    assert (second.claim_image_url, second.document_image_url) == ("https://x/c1", None)
+
+
+def test_every_wrong_row_is_told_beside_the_good_ones(tmp_path):
+    rows = [(*ROWS[0][:4], "Maybe", "", ""), ROWS[0], (" ", *ROWS[0][1:]), ROWS[1]]
+    folder = write(tmp_path / "train.csv", rows=rows, indices=["0", "1", "2", "1"])
+    good, wrong = inspect_factify2(folder, "train")
+    assert [row.index for row in good] == [1]
+    assert [str(error).split("train.csv, ")[1][:22] for error in wrong] == [
+        "row 0: the Category 'M",
+        "row 2: the claim text ",
+        "data row 4: the index ",
+    ]
 
 
 def test_other_spellings_orders_and_a_missing_index_are_understood(tmp_path):

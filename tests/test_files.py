@@ -1,0 +1,37 @@
+import os
+import stat
+
+import pytest
+
+from factcheck.errors import RunError
+from factcheck.files import write_whole
+
+
+def test_a_file_is_written_with_the_permissions_of_any_other(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_whole(tmp_path / "new" / "a.txt", ["é", "b\n"])
+    finally:
+        os.umask(before)
+    assert (tmp_path / "new" / "a.txt").read_text(encoding="utf-8") == "éb\n"
+    assert stat.S_IMODE((tmp_path / "new" / "a.txt").stat().st_mode) == 0o640
+
+
+def test_a_failure_leaves_what_was_there(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("before")
+
+    def parts():
+        yield "half"
+        raise ValueError
+
+    with pytest.raises(ValueError):  # noqa: PT011
+        write_whole(path, parts())
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match=r"a\.txt: cannot be written"):
+        write_whole(tmp_path / "file" / "a.txt", [""])
