@@ -4,7 +4,16 @@ from typing import Annotated
 
 import typer
 
-from factcheck.cli import check, compare, data_compose, evaluate, index_build, index_search, train
+from factcheck.cli import (
+    check,
+    compare,
+    data_compose,
+    data_doctor,
+    evaluate,
+    index_build,
+    index_search,
+    train,
+)
 from factcheck.cli.output import quiet_libraries
 
 _HELP = """\
@@ -43,6 +52,7 @@ data = typer.Typer(help="Make data sets.", rich_markup_mode=None)
 index.command("build")(index_build.build)
 index.command("search")(index_search.search)
 data.command("compose")(data_compose.compose)
+data.command("doctor")(data_doctor.doctor)
 
 app.add_typer(index, name="index")
 app.command("check")(check.check)
