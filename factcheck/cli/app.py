@@ -9,6 +9,7 @@ from factcheck.cli import (
     compare,
     data_compose,
     data_doctor,
+    data_hydrate,
     evaluate,
     index_build,
     index_search,
@@ -53,6 +54,7 @@ index.command("build")(index_build.build)
 index.command("search")(index_search.search)
 data.command("compose")(data_compose.compose)
 data.command("doctor")(data_doctor.doctor)
+data.command("hydrate")(data_hydrate.hydrate)
 
 app.add_typer(index, name="index")
 app.command("check")(check.check)
