@@ -7,6 +7,7 @@ import typer
 from factcheck.cli import (
     check,
     compare,
+    compare_runs,
     data_compose,
     data_doctor,
     data_hydrate,
@@ -60,6 +61,7 @@ app.add_typer(index, name="index")
 app.command("check")(check.check)
 app.command("compare")(compare.compare)
 app.command("evaluate")(evaluate.evaluate)
+app.command("compare-runs")(compare_runs.compare_runs)
 app.command("train")(train.train)
 app.add_typer(data, name="data")
 

@@ -16,10 +16,20 @@ def evaluate(
     split: Annotated[str, typer.Option(help="Name of the split: train, val or test.")] = "test",
     out: Annotated[
         Path | None,
-        typer.Option(help="Write metrics.json and predictions.jsonl here.", metavar="RUN"),
+        typer.Option(
+            help="Write metrics.json, predictions.jsonl and, with labels, report.html here.",
+            metavar="RUN",
+        ),
+    ] = None,
+    submission: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the labels here as Factify 2 takes them: Id,Category.", metavar="FILE"
+        ),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Write into a folder that is not empty.")
+        bool,
+        typer.Option("--overwrite", help="Write into a folder that is not empty, or over a file."),
     ] = False,
     checkpoint: options.Checkpoint = None,
     cache: options.Cache = None,
@@ -32,6 +42,11 @@ def evaluate(
             raise UsageError(f"{out}: the run folder is a file")
         if any(out.iterdir()):
             raise UsageError(f"{out}: the run folder is not empty, and --overwrite is not given")
+    if submission is not None and submission.exists():
+        if submission.is_dir():
+            raise UsageError(f"{submission}: the submission is to be a file, and this is a folder")
+        if not overwrite:
+            raise UsageError(f"{submission}: the file is there, and --overwrite is not given")
 
     from factcheck.datasets import read_factify2
     from factcheck.evaluation import evaluate_split
@@ -46,6 +61,7 @@ def evaluate(
             folder,
             split,
             out,
+            submission=submission,
             strict=strict,
             on_progress=count_up(show, f"{split} rows", rows),
             on_warning=report.warn,

@@ -7,6 +7,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
+# A drawing shows these; as tables they are too long to read.
+_CURVES = ("reliability", "risk_coverage")
+
+
 def write_figures(console: "Console", figures: dict[str, Any]) -> None:
     """Print single figures as one table, and tables of figures below it.
 
@@ -14,38 +18,65 @@ def write_figures(console: "Console", figures: dict[str, Any]) -> None:
         console: Where to.
         figures: Figures by name, or tables of them, or what `classification_metrics` gives.
     """
-    single = _plain_table()
-    for name, value in figures.items():
-        words = name.replace("_", " ")
-        if name == "weighted_f1_interval":
-            single.add_row("weighted f1, 95% interval", " to ".join(map(_figure, value)))
-        elif not isinstance(value, dict) and name not in ("confusion", "labels"):
-            single.add_row(words, _figure(value))
+    single = _single(figures)
     if single.row_count:
         console.print(single)
     for name, value in figures.items():
-        words = name.replace("_", " ")
         if name == "confusion":
             console.print()
             console.print(_confusion(value, figures["labels"]))
-        elif isinstance(value, dict):
+        elif name == "f1" and "leaderboard_columns" in figures:
+            columns = {"F1": value, "leaderboard's 2r/(1+r)": figures["leaderboard_columns"]}
             console.print()
-            console.print(words, style="bold")
+            console.print("by label (r: its recall)", style="bold")
+            console.print(_side_by_side(columns))
+        elif isinstance(value, dict) and name not in (*_CURVES, "leaderboard_columns"):
+            console.print()
+            console.print(name.replace("_", " "), style="bold")
             if "confusion" in value:
                 write_figures(console, value)
             else:
                 console.print(_side_by_side(value))
 
 
-def _figure(value: object) -> str:
+def initials(label: str) -> str:
+    """A label where its name does not fit: SM for Support_Multimodal."""
+    return "".join(part[0] for part in label.split("_"))
+
+
+def figure(value: object) -> str:
+    """A figure in words and digits."""
     return f"{value:.4f}" if isinstance(value, float) else "-" if value is None else str(value)
 
 
-def _plain_table() -> "Table":
+def interval(bounds: list[float]) -> str:
+    """An interval `[low, high]` in digits."""
+    return " to ".join(map(figure, bounds))
+
+
+def _single(figures: dict[str, Any]) -> "Table":
+    """What is not a table itself, and the interval of each that has one."""
+    table = plain_table()
+    if any(name.endswith("_interval") for name in figures):
+        table.add_column()
+        table.add_row("", "", "95% interval")
+    for name, value in figures.items():
+        if isinstance(value, dict | list):
+            continue
+        cells = [name.replace("_", " "), figure(value)]
+        if f"{name}_interval" in figures:
+            cells.append(interval(figures[f"{name}_interval"]))
+        table.add_row(*cells)
+    return table
+
+
+def plain_table() -> "Table":
+    """A table without lines: names, and what they stand for on the right."""
     from rich.table import Table
 
     table = Table.grid(padding=(0, 2))
-    table.add_column()
+    # A long value, such as a hash, is cut before a name is broken.
+    table.add_column(no_wrap=True)
     table.add_column(justify="right")
     return table
 
@@ -55,9 +86,9 @@ def _side_by_side(figures: dict[str, Any]) -> "Table":
     from rich.table import Table
 
     if not all(isinstance(value, dict) for value in figures.values()):
-        table = _plain_table()
+        table = plain_table()
         for name, value in figures.items():
-            table.add_row(name, _figure(value))
+            table.add_row(name, figure(value))
         return table
     columns = {name: _flat(value) for name, value in figures.items()}
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -65,7 +96,7 @@ def _side_by_side(figures: dict[str, Any]) -> "Table":
     for name in columns:
         table.add_column(name, justify="right")
     for row in dict.fromkeys(row for column in columns.values() for row in column):
-        table.add_row(row, *(_figure(column.get(row)) for column in columns.values()))
+        table.add_row(row, *(figure(column.get(row)) for column in columns.values()))
     return table
 
 
@@ -73,7 +104,7 @@ def _flat(figures: dict[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in figures.items():
         if isinstance(value, dict):
-            flat |= {f"{name}, {inner}": figure for inner, figure in _flat(value).items()}
+            flat |= {f"{name}, {inner}": single for inner, single in _flat(value).items()}
         else:
             flat[name] = value
     return flat
@@ -91,8 +122,7 @@ def _confusion(rows: list[list[int]], labels: list[str]) -> "Table":
     )
     table.add_column("")
     for label in labels:
-        # The full names do not fit side by side: SM for Support_Multimodal.
-        table.add_column("".join(part[0] for part in label.split("_")), justify="right")
+        table.add_column(initials(label), justify="right")
     for label, counts in zip(labels, rows, strict=True):
         table.add_row(label, *map(str, counts))
     return table

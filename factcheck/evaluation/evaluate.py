@@ -1,27 +1,31 @@
 """Evaluating a checker on a split in Factify 2's format: predictions and metrics in a folder."""
 
 import json
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from factcheck.datasets import Factify2Row, read_factify2
-from factcheck.errors import InvalidInputError, RunError
+from factcheck.datasets.doctor import identify
+from factcheck.errors import InvalidInputError
 from factcheck.evaluation.metrics import classification_metrics
-from factcheck.evidence import MAX_CLAIM_CHARACTERS
-from factcheck.pipeline import FactChecker
+from factcheck.evaluation.report import write_report
+from factcheck.files import write_whole
 from factcheck.records import LABELS, Verdict
+
+if TYPE_CHECKING:
+    from factcheck.pipeline import FactChecker
 
 
 def evaluate_split(
-    checker: FactChecker,
+    checker: "FactChecker",
     folder: Path,
     split: str,
     out: Path | None = None,
     *,
+    submission: Path | None = None,
     strict: bool = False,
     on_progress: Callable[[int], None] | None = None,
     on_warning: Callable[[str], None] | None = None,
@@ -32,18 +36,25 @@ def evaluate_split(
         checker: Gives the verdicts.
         folder: A folder in Factify 2's format.
         split: Name of the split.
-        out: Run folder for `predictions.jsonl` and `metrics.json`; nothing is written without it.
+        out: Run folder for `predictions.jsonl`, `metrics.json` and, for a split with labels,
+            `report.html` (`report`); without it none is written.
+        submission: File for the labels alone, to hand in: a CSV of `Id` (the row's index) and
+            `Category`, in row order. The names are those of Factify's own files, and code of one of
+            its participants writes the same; the organisers' word on the form was not to be found,
+            so it is not confirmed.
         strict: Make an unreadable picture an error instead of a missing one.
         on_progress: Called with the number of rows done since the last call.
         on_warning: Called with what was missing, a sentence each.
 
     Returns:
-        `metrics.json`: the split, the model, and `classification_metrics`; of a split without
-        labels only the number of rows.
+        `metrics.json`: the split, its `data` (`datasets.doctor.identify`), the model, and
+        `classification_metrics`; of a split without labels only the number of rows.
 
     Raises:
-        FactcheckError: The split is missing or unfit, or the run folder cannot be written.
+        FactcheckError: The split is missing or unfit, or a file cannot be written.
     """
+    from factcheck.evidence import MAX_CLAIM_CHARACTERS
+
     rows = read_factify2(folder, split)
     for row in rows:
         if len(row.claim.text) > MAX_CLAIM_CHARACTERS:
@@ -61,15 +72,24 @@ def evaluate_split(
                 on_warning(f"{split} row {row.index}: {warning}")
     metrics: dict[str, Any] = {
         "split": split,
+        "data": identify(folder, split),
         "model": checker.checkpoint.sha256,
         "rows": len(rows),
         "rows_without_two_pictures": sum(verdict.image_relation is None for verdict in verdicts),
     }
-    if all(row.label is not None for row in rows):
+    labelled = all(row.label is not None for row in rows)
+    if labelled:
         metrics |= score(rows, verdicts)
     if out is not None:
-        _write(out / "predictions.jsonl", _predictions(rows, verdicts))
-        _write(out / "metrics.json", iter([json.dumps(metrics, indent=2)]))
+        write_whole(out / "predictions.jsonl", _predictions(rows, verdicts))
+        write_whole(out / "metrics.json", [json.dumps(metrics, indent=2), "\n"])
+        if labelled:
+            write_report(out / "report.html", metrics, rows, verdicts)
+        else:
+            # One that is there is of other verdicts than the files beside it.
+            (out / "report.html").unlink(missing_ok=True)
+    if submission is not None:
+        write_whole(submission, _submission(rows, verdicts))
     return metrics
 
 
@@ -95,22 +115,10 @@ def _predictions(rows: list[Factify2Row], verdicts: list[Verdict]) -> Iterator[s
             },
             ensure_ascii=False,
         )
+        yield "\n"
 
 
-def _write(path: Path, lines: Iterator[str]) -> None:
-    """Write a file whole or not at all."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
-            temporary = Path(file.name)
-            try:
-                file.writelines(line + "\n" for line in lines)
-                file.flush()
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
-        temporary.replace(path)
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written ({error.strerror})") from error
+def _submission(rows: list[Factify2Row], verdicts: list[Verdict]) -> Iterator[str]:
+    yield "Id,Category\n"
+    for row, verdict in zip(rows, verdicts, strict=True):
+        yield f"{row.index},{verdict.label}\n"

@@ -20,14 +20,25 @@ def test_a_split_with_labels(
     rows = [json.loads(line) for line in (out / "predictions.jsonl").read_text().splitlines()]
     assert [row["index"] for row in rows] == [0, 1, 2, 3, 4]
     assert set(rows[0]) >= {"label", "probabilities", "text_relation", "image_relation"}
+    assert (out / "report.html").read_text().count("<article") == 5
 
     refused = command(*given, "--out", out)
     assert refused.code == 2
     assert "--overwrite" in refused.err
     shown = command(*given, "--out", out, "--overwrite")
     assert shown.code == 0
-    assert "weighted f1, 95% interval" in shown.out
-    assert "confusion" in shown.out
+    score = found.envelope["result"]["weighted_f1"]
+    low, high = found.envelope["result"]["weighted_f1_interval"]
+    lines = [" ".join(line.split()) for line in shown.out.splitlines()]
+    assert "95% interval" in lines
+    assert f"weighted f1 {score:.4f} {low:.4f} to {high:.4f}" in lines
+    assert any(line.startswith("accuracy at 80 percent coverage 0.") for line in lines)
+    assert "confusion (rows true, columns given)" in lines
+    assert "F1 leaderboard's 2r/(1+r)" in lines
+    assert "errors by axis" in lines
+    # The curves are for drawing.
+    assert "reliability" not in shown.out
+    assert "risk coverage" not in shown.out.replace("area under risk coverage", "")
 
 
 def test_a_split_without_labels(
@@ -40,6 +51,30 @@ def test_a_split_without_labels(
     assert cache.exists()
     assert found.envelope["result"]["rows"] == 5
     assert "weighted_f1" not in found.envelope["result"]
+
+
+def test_a_submission(
+    command: Command, factify2: Path, checkpoint_folder: Path, tmp_path: Path
+) -> None:
+    answer = tmp_path / "answer.csv"
+    given = ["evaluate", factify2, "--split", "hidden", "--checkpoint", checkpoint_folder]
+    assert command(*given, "--out", tmp_path / "run", "--submission", answer).code == 0
+    lines = (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()
+    labels = [json.loads(line)["label"] for line in lines]
+    expected = "Id,Category\n" + "".join(f"{i},{label}\n" for i, label in enumerate(labels))
+    assert answer.read_text() == expected
+
+    answer.write_text("mine")
+    refused = command(*given, "--submission", answer)
+    assert refused.code == 2
+    assert "answer.csv" in refused.err
+    assert "--overwrite" in refused.err
+    assert answer.read_text() == "mine"
+    assert command(*given, "--submission", answer, "--overwrite").code == 0
+    assert answer.read_text() == expected
+    folder = command(*given, "--submission", tmp_path / "run", "--overwrite")
+    assert folder.code == 2
+    assert "this is a folder" in folder.err
 
 
 def test_a_split_that_is_not_there(command: Command, factify2: Path, tmp_path: Path) -> None:

@@ -46,7 +46,15 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
 
 
 def test_every_command_has_help_and_json(command: Command) -> None:
-    for name in ("index build", "index search", "check", "compare", "evaluate", "train"):
+    for name in (
+        "index build",
+        "index search",
+        "check",
+        "compare",
+        "evaluate",
+        "compare-runs",
+        "train",
+    ):
         shown = command(*name.split(), "--help")
         assert shown.code == 0
         assert "--json" in shown.out
@@ -242,6 +250,7 @@ def test_help_reads_top_to_bottom() -> None:
         "check",
         "compare",
         "evaluate",
+        "compare-runs",
         "train",
     ]
 

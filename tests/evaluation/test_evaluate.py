@@ -27,6 +27,9 @@ def test_predictions_and_metrics_agree(
     )
     assert sum(done) == 40
     assert json.loads((tmp_path / "run" / "metrics.json").read_text()) == metrics
+    report = (tmp_path / "run" / "report.html").read_text()
+    assert f"{metrics['weighted_f1']:.4f}" in report
+    assert report.count("<article") == 40
     rows = [
         json.loads(line)
         for line in (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()
@@ -61,12 +64,26 @@ def copy(factify2_folder: Path, tmp_path: Path) -> Path:
 def test_without_labels_there_are_predictions_only(
     checker: FactChecker, copy: Path, tmp_path: Path
 ) -> None:
-    lines = [line.split("\t") for line in (copy / "test.csv").read_text().splitlines()]
-    (copy / "test.csv").write_text("".join("\t".join(c[:5] + c[6:]) + "\n" for c in lines))
-    metrics = evaluate_split(checker, copy, "test", tmp_path / "run")
+    table = [line.split("\t") for line in (copy / "test.csv").read_text().splitlines()]
+    # An index that does not count from 0 shows what becomes the Id.
+    table[3][0] = "4711"
+    (copy / "test.csv").write_text("".join("\t".join(c[:5] + c[6:]) + "\n" for c in table))
+    submission = tmp_path / "answers" / "answer.csv"
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "report.html").write_text("of an earlier run")
+    metrics = evaluate_split(checker, copy, "test", tmp_path / "run", submission=submission)
     assert "weighted_f1" not in metrics
     assert metrics["rows"] == 40
-    assert len((tmp_path / "run" / "predictions.jsonl").read_text().splitlines()) == 40
+    files = sorted(path.name for path in (tmp_path / "run").iterdir())
+    assert files == ["metrics.json", "predictions.jsonl"]
+    lines = (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()
+    predictions = [json.loads(line) for line in lines]
+    assert submission.read_text().splitlines() == [
+        "Id,Category",
+        *(f"{row['index']},{row['label']}" for row in predictions),
+    ]
+    assert len(predictions) == 40
+    assert [path.name for path in submission.parent.iterdir()] == ["answer.csv"]
 
 
 def test_a_bad_picture_never_drops_a_row(checker: FactChecker, copy: Path, tmp_path: Path) -> None:
@@ -87,7 +104,7 @@ def test_a_bad_picture_never_drops_a_row(checker: FactChecker, copy: Path, tmp_p
 def test_a_claim_that_is_too_long_is_named_by_row(checker: FactChecker, copy: Path) -> None:
     text = (copy / "test.csv").read_text().splitlines()
     cells = text[6].split("\t")
-    text[6] = "\t".join([cells[0], "long " * 20_000, *cells[2:]])
+    text[6] = "\t".join([cells[0], "long " * 19_999 + "long.", *cells[2:]])
     (copy / "test.csv").write_text("\n".join(text) + "\n")
     with pytest.raises(InvalidInputError, match=r"test\.csv.*row 5 has a claim of 100,000"):
         evaluate_split(checker, copy, "test")
