@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from factcheck.encoders.ocr import OcrReader
     from factcheck.retrieval import EvidenceIndex
 
-# Claims worked on together: enough for full batches, few enough for bounded memory and for progress
-# that moves.
-_CHUNK = 256
+CHUNK = 256
+"""Claims worked on together: enough for full batches, few enough for bounded memory and for
+progress that moves. Verdicts on a whole chunk do not depend on what else is asked for."""
 
 # From this probability on a picture of another document is reported as the same. It is well above
 # one half: an index holds many pictures, and of the pairs that calibration saw half were the same.
@@ -129,8 +129,8 @@ class FactChecker:
         index.verify_encoders(self.encoders)
         reading = self._reading(strict)
         verdicts: list[Verdict] = []
-        for start in range(0, len(claims), _CHUNK):
-            chunk = claims[start : start + _CHUNK]
+        for start in range(0, len(claims), CHUNK):
+            chunk = claims[start : start + CHUNK]
             verdicts += self._verdicts(found_evidence(reading, chunk, index), index.sha256)
             if on_progress is not None:
                 on_progress(len(chunk))
@@ -158,8 +158,8 @@ class FactChecker:
         """
         reading = self._reading(strict)
         verdicts: list[Verdict] = []
-        for start in range(0, len(pairs), _CHUNK):
-            chunk = pairs[start : start + _CHUNK]
+        for start in range(0, len(pairs), CHUNK):
+            chunk = pairs[start : start + CHUNK]
             verdicts += self._verdicts(given_evidence(reading, chunk), None)
             if on_progress is not None:
                 on_progress(len(chunk))

@@ -1,8 +1,9 @@
 """The commands put together."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from factcheck.cli import (
     check,
@@ -12,6 +13,7 @@ from factcheck.cli import (
     data_doctor,
     data_hydrate,
     evaluate,
+    evaluate_merge,
     index_build,
     index_search,
     train,
@@ -44,13 +46,32 @@ Exit codes: 0 done, 2 usage, 3 something is not installed, 4 a file is missing, 
 6 the run failed, 7 part of the work is done, 130 interrupted.
 """
 
+
+class _EvaluateGroup(TyperGroup):
+    """`evaluate FOLDER` is short for `evaluate split FOLDER`."""
+
+    default = "split"
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        named = args[:1] and args[0] in self.commands
+        return super().parse_args(ctx, args if named else [self.default, *args])
+
+
 # Without rich's markup the help is plain, and takes half the time.
 app = typer.Typer(
     help=_HELP, rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False
 )
 index = typer.Typer(help="Build and search an index of evidence.", rich_markup_mode=None)
-data = typer.Typer(help="Make data sets.", rich_markup_mode=None)
+data = typer.Typer(help="Make, examine and complete data sets.", rich_markup_mode=None)
 
+evaluation = typer.Typer(
+    cls=_EvaluateGroup,
+    help="Verdicts for a split, scored: evaluate FOLDER; evaluate merge.",
+    rich_markup_mode=None,
+)
+
+evaluation.command(_EvaluateGroup.default)(evaluate.evaluate)
+evaluation.command("merge")(evaluate_merge.merge)
 index.command("build")(index_build.build)
 index.command("search")(index_search.search)
 data.command("compose")(data_compose.compose)
@@ -60,7 +81,7 @@ data.command("hydrate")(data_hydrate.hydrate)
 app.add_typer(index, name="index")
 app.command("check")(check.check)
 app.command("compare")(compare.compare)
-app.command("evaluate")(evaluate.evaluate)
+app.add_typer(evaluation, name="evaluate")
 app.command("compare-runs")(compare_runs.compare_runs)
 app.command("train")(train.train)
 app.add_typer(data, name="data")

@@ -1,7 +1,7 @@
-"""Evaluating a checker on a split in Factify 2's format: predictions and metrics in a folder."""
+"""Evaluating a checker on a split in Factify 2's format: predictions, metrics and a report."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +12,23 @@ from factcheck.datasets.doctor import identify
 from factcheck.errors import InvalidInputError
 from factcheck.evaluation.metrics import classification_metrics
 from factcheck.evaluation.report import write_report
+from factcheck.evaluation.runs import (
+    WHOLE,
+    PredictionLog,
+    Run,
+    Shard,
+    read_run,
+    read_verdicts,
+    write_run,
+)
 from factcheck.files import write_whole
 from factcheck.records import LABELS, Verdict
 
 if TYPE_CHECKING:
     from factcheck.pipeline import FactChecker
+
+# Chunks of the pipeline between two times that verdicts are put on disk.
+_CHUNKS_A_PART = 2
 
 
 def evaluate_split(
@@ -25,6 +37,7 @@ def evaluate_split(
     split: str,
     out: Path | None = None,
     *,
+    shard: Shard = WHOLE,
     submission: Path | None = None,
     strict: bool = False,
     on_progress: Callable[[int], None] | None = None,
@@ -36,8 +49,11 @@ def evaluate_split(
         checker: Gives the verdicts.
         folder: A folder in Factify 2's format.
         split: Name of the split.
-        out: Run folder for `predictions.jsonl`, `metrics.json` and, for a split with labels,
-            `report.html` (`report`); without it none is written.
+        out: Run folder for `predictions.jsonl`, `run.json`, `metrics.json` and, for a split with
+            labels, `report.html` (`report`); without it none is written. A run that was cut off
+            there is taken up where it stopped.
+        shard: Only a part of the split, for `merge_runs` to put together; a true part gets no
+            `metrics.json` and no report.
         submission: File for the labels alone, to hand in: a CSV of `Id` (the row's index) and
             `Category`, in row order. The names are those of Factify's own files, and code of one of
             its participants writes the same; the organisers' word on the form was not to be found,
@@ -48,11 +64,90 @@ def evaluate_split(
 
     Returns:
         `metrics.json`: the split, its `data` (`datasets.doctor.identify`), the model, and
-        `classification_metrics`; of a split without labels only the number of rows.
+        `classification_metrics`; of a split without labels, and of a part, only the number of rows.
 
     Raises:
         FactcheckError: The split is missing or unfit, or a file cannot be written.
     """
+    from factcheck.pipeline import CHUNK
+
+    everything = _read(folder, split)
+    rows = [everything[position] for position in shard.positions(len(everything), CHUNK)]
+    run = Run(
+        split=split,
+        data=identify(folder, split),
+        rows=len(everything),
+        model=checker.checkpoint.sha256,
+        strict=strict,
+        shard=shard,
+    )
+    pairs = [(row.claim, row.document) for row in rows]
+    if out is None:
+        verdicts = checker.compare_many(pairs, strict, on_progress)
+    else:
+        part = _CHUNKS_A_PART * CHUNK
+        with PredictionLog(out, run, rows, part) as log:
+            if on_progress is not None:
+                on_progress(len(log.verdicts))
+            for start in range(len(log.verdicts), len(pairs), part):
+                log.append(checker.compare_many(pairs[start : start + part], strict, on_progress))
+        verdicts = log.verdicts
+    for row, verdict in zip(rows, verdicts, strict=True):
+        for warning in verdict.evidence.warnings:
+            if on_warning is not None:
+                on_warning(f"{split} row {row.index}: {warning}")
+    return _finish(run, rows, verdicts, out, submission)
+
+
+def merge_runs(
+    runs: Sequence[Path], folder: Path, out: Path | None = None, submission: Path | None = None
+) -> dict[str, Any]:
+    """Put the parts of a run together.
+
+    Args:
+        runs: Run folders of all parts, in any order.
+        folder: The folder that they are runs on.
+        out: Run folder for the whole, as `evaluate_split` writes it.
+        submission: As for `evaluate_split`.
+
+    Returns:
+        What `evaluate_split` returns for the whole.
+
+    Raises:
+        InvalidInputError: A part is missing, there twice or of another run, or the data are others.
+        FactcheckError: The split is missing or unfit, or a file cannot be written.
+    """
+    from factcheck.pipeline import CHUNK
+
+    parts = {path: read_run(path) for path in runs}
+    first_path, first = next(iter(parts.items()))
+    of_number: dict[int, Path] = {}
+    for path, part in parts.items():
+        shard = Shard(first.shard.number, part.shard.total)
+        if part.model_copy(update={"shard": shard}) != first:
+            raise InvalidInputError(f"{path}: is not of the same run as {first_path}")
+        other = of_number.setdefault(part.shard.number, path)
+        if other != path:
+            raise InvalidInputError(f"{path}: is the same part as {other}")
+    count = first.shard.total
+    missing = [str(number) for number in range(1, count + 1) if number not in of_number]
+    if missing:
+        raise InvalidInputError(f"{first_path}: part {', '.join(missing)} of {count} is missing")
+    if identify(folder, first.split)["csv_sha256"] != first.data["csv_sha256"]:
+        raise InvalidInputError(
+            f"{folder / f'{first.split}.csv'}: is not the table that the runs are on"
+        )
+    rows = _read(folder, first.split)
+    verdicts: dict[int, Verdict] = {}
+    for number, path in of_number.items():
+        positions = Shard(number, count).positions(len(rows), CHUNK)
+        found = read_verdicts(path, [rows[position] for position in positions])
+        verdicts |= dict(zip(positions, found, strict=True))
+    whole = first.model_copy(update={"shard": WHOLE})
+    return _finish(whole, rows, [verdicts[i] for i in range(len(rows))], out, submission)
+
+
+def _read(folder: Path, split: str) -> list[Factify2Row]:
     from factcheck.evidence import MAX_CLAIM_CHARACTERS
 
     rows = read_factify2(folder, split)
@@ -63,31 +158,39 @@ def evaluate_split(
                 f"{len(row.claim.text):,} characters, more than the {MAX_CLAIM_CHARACTERS:,} "
                 "allowed"
             )
-    verdicts = checker.compare_many(
-        [(row.claim, row.document) for row in rows], strict, on_progress
-    )
-    for row, verdict in zip(rows, verdicts, strict=True):
-        for warning in verdict.evidence.warnings:
-            if on_warning is not None:
-                on_warning(f"{split} row {row.index}: {warning}")
+    return rows
+
+
+def _finish(
+    run: Run,
+    rows: list[Factify2Row],
+    verdicts: list[Verdict],
+    out: Path | None,
+    submission: Path | None,
+) -> dict[str, Any]:
+    """Score verdicts, and write what is to be written of them."""
     metrics: dict[str, Any] = {
-        "split": split,
-        "data": identify(folder, split),
-        "model": checker.checkpoint.sha256,
+        "split": run.split,
+        "data": run.data,
+        "model": run.model,
         "rows": len(rows),
         "rows_without_two_pictures": sum(verdict.image_relation is None for verdict in verdicts),
     }
-    labelled = all(row.label is not None for row in rows)
+    whole = run.shard == WHOLE
+    if not whole:
+        metrics["part"] = f"{run.shard.number} of {run.shard.total}"
+    labelled = whole and all(row.label is not None for row in rows)
     if labelled:
         metrics |= score(rows, verdicts)
     if out is not None:
-        write_whole(out / "predictions.jsonl", _predictions(rows, verdicts))
-        write_whole(out / "metrics.json", [json.dumps(metrics, indent=2), "\n"])
+        if whole:
+            write_whole(out / "metrics.json", [json.dumps(metrics, indent=2), "\n"])
         if labelled:
             write_report(out / "report.html", metrics, rows, verdicts)
         else:
             # One that is there is of other verdicts than the files beside it.
             (out / "report.html").unlink(missing_ok=True)
+        write_run(out, run, rows, verdicts)
     if submission is not None:
         write_whole(submission, _submission(rows, verdicts))
     return metrics
@@ -102,20 +205,6 @@ def score(rows: list[Factify2Row], verdicts: list[Verdict]) -> dict[str, Any]:
     labels = np.array([LABELS.index(row.label) for row in rows if row.label is not None])
     same = np.array([-1 if row.same_picture is None else int(row.same_picture) for row in rows])
     return classification_metrics(probabilities, image, labels, np.where(np.isnan(image), -1, same))
-
-
-def _predictions(rows: list[Factify2Row], verdicts: list[Verdict]) -> Iterator[str]:
-    for row, verdict in zip(rows, verdicts, strict=True):
-        yield json.dumps(
-            {
-                # A verdict's own `index` is the hash of an evidence index; here there is none.
-                **verdict.to_dict(),
-                "index": row.index,
-                "true_label": None if row.label is None else str(row.label),
-            },
-            ensure_ascii=False,
-        )
-        yield "\n"
 
 
 def _submission(rows: list[Factify2Row], verdicts: list[Verdict]) -> Iterator[str]:

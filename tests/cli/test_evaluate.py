@@ -82,3 +82,26 @@ def test_a_split_that_is_not_there(command: Command, factify2: Path, tmp_path: P
     assert found.code == 4
     assert "none.csv" in found.err
     assert not (tmp_path / "run").exists()
+
+
+def test_parts_are_made_and_merged(
+    command: Command, factify2: Path, checkpoint_folder: Path, tmp_path: Path
+) -> None:
+    given = ["evaluate", factify2, "--split", "test", "--checkpoint", checkpoint_folder]
+    runs = [tmp_path / "1", tmp_path / "2"]
+    for number, out in enumerate(runs, start=1):
+        assert command(*given, "--shard", f"{number}/2", "--out", out).code == 0
+    merged = command("evaluate", "merge", factify2, *runs, "--out", tmp_path / "run", "--json")
+    assert merged.code == 0
+    assert merged.envelope["command"] == "evaluate merge"
+    assert merged.envelope["result"]["rows"] == 5
+    assert (tmp_path / "run" / "report.html").exists()
+    refused = command("evaluate", "merge", factify2, *runs, "--out", tmp_path / "run")
+    assert refused.code == 2
+    for shard in ("0/2", "3/2", "1", "a/b"):
+        wrong = command(*given, "--shard", shard, "--out", tmp_path / "x")
+        assert wrong.code == 2
+        assert f"'{shard}' is not i/n" in wrong.err
+    alone = command(*given, "--shard", "1/2")
+    assert alone.code == 2
+    assert "--out is not given" in alone.err

@@ -51,7 +51,6 @@ def test_every_command_has_help_and_json(command: Command) -> None:
         "index search",
         "check",
         "compare",
-        "evaluate",
         "compare-runs",
         "train",
     ):
@@ -249,7 +248,6 @@ def test_help_reads_top_to_bottom() -> None:
     assert [command.name for command in app.app.registered_commands] == [
         "check",
         "compare",
-        "evaluate",
         "compare-runs",
         "train",
     ]
