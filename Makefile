@@ -71,6 +71,8 @@ train-image-encoder: $(INSTALLED)
 	$(call require_data)
 	$(BIN)/factcheck train configs/image-encoder.yaml --data $(DATA) --out build/image-encoder
 	$(BIN)/factcheck train configs/image-encoder-160.yaml --data $(DATA) --out build/image-encoder-160
+	$(BIN)/factcheck train configs/image-encoder-160-again.yaml --data $(DATA) \
+	  --out build/image-encoder-160-again
 
 define require_data
 	@test -d "$(DATA)" || { echo "name the data folder: make $@ DATA=FOLDER" >&2; exit 2; }
