@@ -17,10 +17,10 @@ from results import origin, write_results
 from factcheck.encoders import Encoders, EncodingCache
 from factcheck.evaluation.baselines import BASELINES, LabelledInputs
 from factcheck.evaluation.metrics import RESAMPLES, classification_metrics, weighted_f1
+from factcheck.evaluation.splits import Split, encode_split
 from factcheck.evidence import Reading
 from factcheck.fusion.checkpoint import EMBEDDED, load_checkpoint
 from factcheck.fusion.run import relation_probabilities
-from factcheck.training.splits import Split, encode_split
 
 
 def labelled(split: Split) -> LabelledInputs:

@@ -27,6 +27,7 @@ from factcheck.datasets import find_splits
 from factcheck.encoders import Encoders, EncodingCache
 from factcheck.errors import MissingResourceError
 from factcheck.evaluation.metrics import classification_metrics
+from factcheck.evaluation.splits import Split, encode_split
 from factcheck.evidence import Reading
 from factcheck.fusion.calibration import Calibration
 from factcheck.fusion.checkpoint import (
@@ -41,7 +42,7 @@ from factcheck.fusion.inputs import FusionBatch, FusionInputs
 from factcheck.fusion.run import relation_logits, relation_probabilities
 from factcheck.settings import FusionTraining
 from factcheck.training.card import fusion_card
-from factcheck.training.splits import Split, encode_split, with_distractors
+from factcheck.training.distractors import with_distractors
 
 OnProgress = Callable[[str, int, int, dict[str, float]], None]
 

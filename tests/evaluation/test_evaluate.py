@@ -11,11 +11,11 @@ from factcheck.datasets import read_factify2
 from factcheck.errors import InvalidInputError, MissingResourceError
 from factcheck.evaluation import evaluate_split
 from factcheck.evaluation.baselines import BASELINES, LabelledInputs
+from factcheck.evaluation.splits import encode_split
 from factcheck.evidence import Reading
 from factcheck.pipeline import FactChecker
 from factcheck.records import LABELS
 from factcheck.settings import PassageSettings
-from factcheck.training.splits import encode_split
 
 
 def test_predictions_and_metrics_agree(

@@ -10,14 +10,15 @@ import torch
 
 from factcheck.encoders import Encoders
 from factcheck.errors import InvalidInputError, MissingResourceError
+from factcheck.evaluation.splits import Split, encode_split
 from factcheck.evidence import Reading
 from factcheck.fusion.checkpoint import load_checkpoint
 from factcheck.fusion.head import Relations
 from factcheck.pipeline import FactChecker
 from factcheck.settings import FusionTraining, PassageSettings
 from factcheck.training import train
+from factcheck.training.distractors import with_distractors
 from factcheck.training.fusion import hide, relation_loss
-from factcheck.training.splits import Split, encode_split, with_distractors
 
 
 def settings(image_encoder: Path, **changes: Any) -> FusionTraining:

@@ -1,0 +1,55 @@
+"""Training examples as retrieval would show them: passages of other documents among their own."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from factcheck.evaluation.splits import Split
+from factcheck.fusion.inputs import FusionInputs
+from factcheck.fusion.signals import lexical_signals
+
+
+def with_distractors(split: Split, seed: int) -> FusionInputs:
+    """The same examples as retrieval would show them: passages of other documents among their own.
+
+    A claim keeps a random number of its own passages, its best ones; the other places go to the
+    passages of other documents that are most like it, leaving out documents that stand beside the
+    same claim anywhere in the split, since these may well decide it.
+
+    Args:
+        split: The examples.
+        seed: Chooses how many of its own passages each keeps.
+    """
+    import faiss
+
+    inputs = split.inputs
+    rng = np.random.default_rng(seed)
+    _, places, dimension = inputs.passages.shape
+    owners, slots = np.nonzero(inputs.has_passage)
+    pool = faiss.IndexFlatIP(dimension)
+    pool.add(np.ascontiguousarray(inputs.passages[owners, slots]))
+    _, found = pool.search(np.ascontiguousarray(inputs.claim_text), places * 6)
+    documents_of: dict[str, set[str]] = {}
+    for row in split.rows:
+        documents_of.setdefault(row.claim.text, set()).add(row.document.text)
+    passages = np.zeros_like(inputs.passages)
+    present = np.zeros_like(inputs.has_passage)
+    signals = np.zeros_like(inputs.signals)
+    for example, row in enumerate(split.rows):
+        own = int(inputs.has_passage[example].sum())
+        kept = int(rng.integers(1, max(1, min(own, places - 1)) + 1))
+        entries = [(example, slot) for slot in range(kept)]
+        for hit in found[example]:
+            if len(entries) == places:
+                break
+            owner = int(owners[hit])
+            if split.rows[owner].document.text not in documents_of[row.claim.text]:
+                entries.append((owner, int(slots[hit])))
+        vectors = np.stack([inputs.passages[entry] for entry in entries])
+        order = np.argsort(-(vectors @ inputs.claim_text[example]), kind="stable")
+        for place, (owner, slot) in enumerate(entries[i] for i in order):
+            text = split.evidence[owner].passages[slot].passage.text
+            passages[example, place] = inputs.passages[owner, slot]
+            signals[example, place] = lexical_signals(row.claim.text, text)
+            present[example, place] = True
+    return replace(inputs, passages=passages, has_passage=present, signals=signals)
