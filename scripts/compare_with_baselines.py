@@ -15,22 +15,12 @@ import numpy as np
 from results import origin, write_results
 
 from factcheck.encoders import Encoders, EncodingCache
-from factcheck.evaluation.baselines import BASELINES, LabelledInputs
+from factcheck.evaluation.baselines import BASELINES
 from factcheck.evaluation.metrics import RESAMPLES, classification_metrics, weighted_f1
 from factcheck.evaluation.splits import Split, encode_split
 from factcheck.evidence import Reading
 from factcheck.fusion.checkpoint import EMBEDDED, load_checkpoint
 from factcheck.fusion.run import relation_probabilities
-
-
-def labelled(split: Split) -> LabelledInputs:
-    """A split as the baselines see it."""
-    return LabelledInputs(
-        split.inputs,
-        np.array([len(row.claim.text) for row in split.rows]),
-        np.array([len(row.document.text) for row in split.rows]),
-        split.labels,
-    )
 
 
 def paired_interval(
@@ -90,7 +80,7 @@ def main() -> None:
     none = np.full(len(test), np.nan)
     for name, baseline in BASELINES.items():
         sys.stderr.write(f"training: {name}\n")
-        probabilities = baseline(labelled(train), labelled(test), arguments.seed)
+        probabilities = baseline(train.labelled(), test.labelled(), arguments.seed)
         theirs = probabilities.argmax(axis=1)
         systems[name] = {
             **classification_metrics(

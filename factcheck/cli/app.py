@@ -6,6 +6,7 @@ import typer
 from typer.core import TyperGroup
 
 from factcheck.cli import (
+    audit,
     check,
     compare,
     compare_runs,
@@ -83,6 +84,7 @@ app.command("check")(check.check)
 app.command("compare")(compare.compare)
 app.add_typer(evaluation, name="evaluate")
 app.command("compare-runs")(compare_runs.compare_runs)
+app.command("audit")(audit.audit)
 app.command("train")(train.train)
 app.add_typer(data, name="data")
 

@@ -288,11 +288,12 @@ def _hosts(labelled: Sequence[tuple[str, str | None]]) -> dict[str, dict[str, in
     counts: dict[str, Counter[str]] = {}
     for label, url in labelled:
         if url:
-            counts.setdefault(label, Counter())[_host(url)] += 1
+            counts.setdefault(label, Counter())[host_of(url)] += 1
     return {label: dict(found.most_common(HOSTS)) for label, found in sorted(counts.items())}
 
 
-def _host(url: str) -> str:
+def host_of(url: str) -> str:
+    """The host that an address names, in lower case; `no host` if it names none."""
     try:
         return urlsplit(url).hostname or "no host"
     except ValueError:

@@ -44,7 +44,9 @@ def majority(train: LabelledInputs, test: LabelledInputs, seed: int) -> np.ndarr
 
 def similarity_forest(train: LabelledInputs, test: LabelledInputs, seed: int) -> np.ndarray:
     """(N, 5) probabilities of a random forest on similarities, lengths and word overlap."""
-    return _forest(similarity_features(train), train.labels, similarity_features(test), seed)
+    return forest_probabilities(
+        similarity_features(train), train.labels, similarity_features(test), seed
+    )
 
 
 def signals_forest(train: LabelledInputs, test: LabelledInputs, seed: int) -> np.ndarray:
@@ -53,15 +55,27 @@ def signals_forest(train: LabelledInputs, test: LabelledInputs, seed: int) -> np
     def features(rows: LabelledInputs) -> np.ndarray:
         return np.concatenate([similarity_features(rows), rows.inputs.signals[:, 0]], axis=1)
 
-    return _forest(features(train), train.labels, features(test), seed)
+    return forest_probabilities(features(train), train.labels, features(test), seed)
 
 
-def _forest(features: np.ndarray, labels: np.ndarray, of: np.ndarray, seed: int) -> np.ndarray:
+def forest_probabilities(
+    features: np.ndarray, labels: np.ndarray, of: np.ndarray, seed: int
+) -> np.ndarray:
+    """(M, 5) probabilities of a random forest.
+
+    Args:
+        features: (N, F) of the training rows.
+        labels: (N,) their labels, positions in `records.LABELS`.
+        of: (M, F) of the rows to predict.
+        seed: Of the forest.
+    """
     from sklearn.ensemble import RandomForestClassifier
 
     forest = RandomForestClassifier(500, min_samples_leaf=3, n_jobs=-1, random_state=seed)
     forest.fit(features, labels)
-    return _all_labels(forest.predict_proba(of), forest.classes_)
+    # Several jobs add up the trees in any order, and a last digit may then decide a tie.
+    probabilities = forest.set_params(n_jobs=1).predict_proba(of)
+    return all_labels(probabilities, forest.classes_)
 
 
 def concatenation_mlp(train: LabelledInputs, test: LabelledInputs, seed: int) -> np.ndarray:
@@ -76,7 +90,7 @@ def concatenation_mlp(train: LabelledInputs, test: LabelledInputs, seed: int) ->
     )
     network.fit(concatenation_features(train.inputs), train.labels)
     probabilities = network.predict_proba(concatenation_features(test.inputs))
-    return _all_labels(probabilities, network.classes_)
+    return all_labels(probabilities, network.classes_)
 
 
 BASELINES: dict[str, Callable[[LabelledInputs, LabelledInputs, int], np.ndarray]] = {
@@ -96,8 +110,8 @@ def similarity_features(rows: LabelledInputs) -> np.ndarray:
     and the reverse, and the largest share in any; lengths of claim and document and their ratio.
     """
     inputs = rows.inputs
-    claim, image = _pooled(inputs, inputs.claim_image_rows)
-    evidence, other = _pooled(inputs, inputs.evidence_image_rows)
+    claim, image = pooled_pictures(inputs, inputs.claim_image_rows)
+    evidence, other = pooled_pictures(inputs, inputs.evidence_image_rows)
     mean = inputs.passages.sum(axis=1) / np.maximum(1, inputs.has_passage.sum(axis=1))[:, None]
     coverage = inputs.signals[..., SIGNALS.index("claim_coverage")] * inputs.has_passage
     reverse = inputs.signals[:, 0, SIGNALS.index("passage_coverage")]
@@ -124,12 +138,12 @@ def similarity_features(rows: LabelledInputs) -> np.ndarray:
 def concatenation_features(inputs: FusionInputs) -> np.ndarray:
     """(N, 2 D + 2 C): claim text, mean passage, both pictures; zeros where missing."""
     mean = inputs.passages.sum(axis=1) / np.maximum(1, inputs.has_passage.sum(axis=1))[:, None]
-    claim, _ = _pooled(inputs, inputs.claim_image_rows)
-    evidence, _ = _pooled(inputs, inputs.evidence_image_rows)
+    claim, _ = pooled_pictures(inputs, inputs.claim_image_rows)
+    evidence, _ = pooled_pictures(inputs, inputs.evidence_image_rows)
     return np.concatenate([inputs.claim_text, mean, claim, evidence], axis=1)
 
 
-def _pooled(inputs: FusionInputs, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def pooled_pictures(inputs: FusionInputs, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(N, C) pooled pictures, zero where absent, and (N,) where they are present."""
     present = rows >= 0
     pooled = np.zeros((len(rows), inputs.grids.shape[-1]), dtype=np.float32)
@@ -142,7 +156,7 @@ def _dot(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return product
 
 
-def _all_labels(probabilities: np.ndarray, classes: np.ndarray) -> np.ndarray:
+def all_labels(probabilities: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """Columns for all labels, where the training rows had only some."""
     complete = np.zeros((len(probabilities), len(LABELS)))
     complete[:, classes] = probabilities

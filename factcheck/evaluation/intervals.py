@@ -75,20 +75,27 @@ def two_sided_p(differences: np.ndarray) -> float:
     return min(1.0, 2 * (against + 1) / (len(differences) + 1))
 
 
-def confusions(labels: np.ndarray, predicted: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def confusions(
+    labels: np.ndarray,
+    predicted: np.ndarray,
+    rows: np.ndarray,
+    counted: np.ndarray | None = None,
+) -> np.ndarray:
     """Confusion matrices of B resamples.
 
     Args:
         labels: (N,) true labels as positions in `records.LABELS`.
         predicted: (N,) labels given, likewise.
         rows: (B, N) positions of the rows drawn.
+        counted: (N,) bool, the rows that count when they are drawn; all without it.
 
     Returns:
         (B, 5, 5) counts, rows true and columns given.
     """
     size = len(LABELS)
     cells = (labels * size + predicted)[rows] + size**2 * np.arange(len(rows))[:, None]
-    counts = np.bincount(cells.ravel(), minlength=size**2 * len(rows))
+    drawn = cells.ravel() if counted is None else cells[counted[rows]]
+    counts = np.bincount(drawn, minlength=size**2 * len(rows))
     return counts.reshape(-1, size, size)
 
 

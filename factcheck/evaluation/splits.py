@@ -8,6 +8,7 @@ import numpy as np
 
 from factcheck.datasets import Factify2Row, read_factify2
 from factcheck.errors import InvalidInputError
+from factcheck.evaluation.baselines import LabelledInputs
 from factcheck.evidence import Reading, given_evidence
 from factcheck.fusion.inputs import FusionInputs
 from factcheck.records import LABELS, TEXT_RELATIONS, Evidence, text_relation_of
@@ -45,6 +46,15 @@ class Split:
             self.relations[positions],
             self.labels[positions],
             self.same_picture[positions],
+        )
+
+    def labelled(self) -> LabelledInputs:
+        """The split as the baselines see it."""
+        return LabelledInputs(
+            self.inputs,
+            np.array([len(row.claim.text) for row in self.rows]),
+            np.array([len(row.document.text) for row in self.rows]),
+            self.labels,
         )
 
 

@@ -52,6 +52,7 @@ def test_every_command_has_help_and_json(command: Command) -> None:
         "check",
         "compare",
         "compare-runs",
+        "audit",
         "train",
     ):
         shown = command(*name.split(), "--help")
@@ -249,6 +250,7 @@ def test_help_reads_top_to_bottom() -> None:
         "check",
         "compare",
         "compare-runs",
+        "audit",
         "train",
     ]
 

@@ -11,7 +11,10 @@ import pytest
 
 from factcheck.datasets import Factify2Row, read_factify2
 from factcheck.evaluation import evaluate_split
+from factcheck.evaluation.intervals import RELATION_OF
 from factcheck.evaluation.report import write_report
+from factcheck.evaluation.splits import Split, encode_split
+from factcheck.evidence import Reading
 from factcheck.pipeline import FactChecker
 from factcheck.records import LABELS, Verdict
 
@@ -120,3 +123,35 @@ def hostile_run(
     verdicts[1] = replace(verdicts[1], evidence=replace(verdicts[1].evidence, passages=passages))
     write_report(folder / "report.html", metrics, rows, verdicts)
     return Run(folder / "report.html", rows, verdicts, metrics)
+
+
+@pytest.fixture(scope="session")
+def splits(checker: FactChecker, factify2_folder: Path) -> tuple[Split, Split]:
+    """`train` of 200 rows and `val` of 60, encoded for `checker`."""
+    config = checker.checkpoint.config
+    reading = Reading(checker.encoders, config.passages, config.head.passages)
+    return (
+        encode_split(reading, factify2_folder, "train"),
+        encode_split(reading, factify2_folder, "val"),
+    )
+
+
+def at_random(split: Split, seed: int) -> Split:
+    """A split whose labels have nothing to do with its rows, as many of each as can be."""
+    labels = np.random.default_rng(seed).permutation(len(split)) % len(LABELS)
+    return replace(
+        split,
+        rows=[replace(row, label=LABELS[k]) for row, k in zip(split.rows, labels, strict=True)],
+        relations=RELATION_OF[labels],
+        labels=labels,
+        same_picture=np.full(len(split), -1),
+    )
+
+
+def plant_hosts(split: Split) -> Split:
+    """The same split with the label in the host of each claim picture's address."""
+    rows = [
+        replace(row, claim_image_url=f"https://site{label}.example/{row.index}.jpg")
+        for row, label in zip(split.rows, split.labels, strict=True)
+    ]
+    return replace(split, rows=rows)

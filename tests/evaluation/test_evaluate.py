@@ -4,13 +4,12 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from factcheck.datasets import read_factify2
 from factcheck.errors import InvalidInputError, MissingResourceError
 from factcheck.evaluation import evaluate_split
-from factcheck.evaluation.baselines import BASELINES, LabelledInputs
+from factcheck.evaluation.baselines import BASELINES
 from factcheck.evaluation.splits import encode_split
 from factcheck.evidence import Reading
 from factcheck.pipeline import FactChecker
@@ -118,13 +117,9 @@ def test_a_split_that_is_not_there(checker: FactChecker, factify2_folder: Path) 
 def test_baselines_learn_what_they_can(checker: FactChecker, factify2_folder: Path) -> None:
     reading = Reading(checker.encoders, PassageSettings(), 3)
 
-    def labelled(name: str) -> LabelledInputs:
-        split = encode_split(reading, factify2_folder, name)
-        claims = np.array([len(row.claim.text) for row in split.rows])
-        documents = np.array([len(row.document.text) for row in split.rows])
-        return LabelledInputs(split.inputs, claims, documents, split.labels)
-
-    train, test = labelled("train"), labelled("test")
+    train, test = (
+        encode_split(reading, factify2_folder, name).labelled() for name in ("train", "test")
+    )
     accuracy = {}
     for name, baseline in BASELINES.items():
         probabilities = baseline(train, test, 0)
