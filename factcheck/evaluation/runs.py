@@ -100,6 +100,7 @@ class PredictionLog:
         """
         self._path = out / PARTIAL
         self._rows = rows
+        self._new_folder = not out.exists()
         self.verdicts: list[Verdict] = []
         try:
             out.mkdir(parents=True, exist_ok=True)
@@ -116,6 +117,11 @@ class PredictionLog:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+        if not self.verdicts:
+            # A run that failed before it gave a verdict leaves nothing to go on from.
+            self._path.unlink(missing_ok=True)
+            if self._new_folder:
+                self._path.parent.rmdir()
 
     def append(self, verdicts: Sequence[Verdict]) -> None:
         """Add the next verdicts; they are on disk when this returns."""

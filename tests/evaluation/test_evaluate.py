@@ -74,7 +74,7 @@ def test_without_labels_there_are_predictions_only(
     assert "weighted_f1" not in metrics
     assert metrics["rows"] == 40
     files = sorted(path.name for path in (tmp_path / "run").iterdir())
-    assert files == ["metrics.json", "predictions.jsonl"]
+    assert files == ["metrics.json", "predictions.jsonl", "run.json"]
     lines = (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()
     predictions = [json.loads(line) for line in lines]
     assert submission.read_text().splitlines() == [
