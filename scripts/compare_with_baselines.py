@@ -15,25 +15,13 @@ import numpy as np
 from results import origin, write_results
 
 from factcheck.encoders import Encoders, EncodingCache
+from factcheck.evaluation.audit_scores import score_answers
 from factcheck.evaluation.baselines import BASELINES
-from factcheck.evaluation.metrics import RESAMPLES, classification_metrics, weighted_f1
+from factcheck.evaluation.metrics import classification_metrics, weighted_f1
 from factcheck.evaluation.splits import Split, encode_split
 from factcheck.evidence import Reading
 from factcheck.fusion.checkpoint import EMBEDDED, load_checkpoint
 from factcheck.fusion.run import relation_probabilities
-
-
-def paired_interval(
-    labels: np.ndarray, ours: np.ndarray, theirs: np.ndarray, seed: int
-) -> list[float]:
-    """95% percentile bootstrap interval of the difference in weighted F1, rows drawn in pairs."""
-    rng = np.random.default_rng(seed)
-    differences = []
-    for _ in range(RESAMPLES):
-        draw = rng.integers(len(labels), size=len(labels))
-        truth = labels[draw]
-        differences.append(weighted_f1(truth, ours[draw]) - weighted_f1(truth, theirs[draw]))
-    return [float(bound) for bound in np.quantile(differences, [0.025, 0.975])]
 
 
 def by_source(split: Split, predicted: np.ndarray) -> dict[str, dict[str, float]]:
@@ -82,14 +70,15 @@ def main() -> None:
         sys.stderr.write(f"training: {name}\n")
         probabilities = baseline(train.labelled(), test.labelled(), arguments.seed)
         theirs = probabilities.argmax(axis=1)
+        answers = {"head": predicted, name: theirs}
+        _, differences = score_answers(test.labels, answers, [("head", name)], seed=arguments.seed)
+        ahead = differences["head", name]
         systems[name] = {
             **classification_metrics(
                 probabilities, none, test.labels, np.full(len(test), -1), seed=arguments.seed
             ),
-            "head_ahead_by": weighted_f1(test.labels, predicted) - weighted_f1(test.labels, theirs),
-            "head_ahead_by_interval": paired_interval(
-                test.labels, predicted, theirs, arguments.seed
-            ),
+            "head_ahead_by": ahead["difference"],
+            "head_ahead_by_interval": ahead["interval"],
             "by_source": by_source(test, theirs),
         }
     description = {"folder": "composed", "train_rows": len(train), "test_rows": len(test)}

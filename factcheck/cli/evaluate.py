@@ -8,7 +8,7 @@ import typer
 
 from factcheck.cli import options
 from factcheck.cli.figures import write_figures
-from factcheck.cli.output import Report, count_up, progress
+from factcheck.cli.output import Report, progress
 from factcheck.errors import UsageError
 
 Out = Annotated[
@@ -62,14 +62,14 @@ def evaluate(
         raise UsageError("--shard: --out is not given, and without it a part is of no use")
     refuse_to_lose(out, submission, overwrite)
 
-    from factcheck.datasets import read_factify2
+    from factcheck.datasets import require_split
     from factcheck.evaluation import evaluate_split
     from factcheck.evaluation.runs import WHOLE, Shard
-    from factcheck.pipeline import CHUNK, FactChecker
+    from factcheck.pipeline import FactChecker
 
     report = Report("evaluate", as_json)
-    chosen = WHOLE if part is None else Shard(*part)
-    rows = len(chosen.positions(len(read_factify2(folder, split)), CHUNK))
+    # Before the models are loaded, which takes seconds.
+    require_split(folder, split)
     checker = FactChecker.load(checkpoint, cache)
     with progress() as show:
         metrics = evaluate_split(
@@ -77,10 +77,10 @@ def evaluate(
             folder,
             split,
             out,
-            shard=chosen,
+            shard=WHOLE if part is None else Shard(*part),
             submission=submission,
             strict=strict,
-            on_progress=count_up(show, f"{split} rows", rows),
+            on_progress=lambda done, total: show(f"{split} rows", done, total),
             on_warning=report.warn,
         )
     finish(report, metrics)

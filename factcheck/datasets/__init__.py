@@ -3,7 +3,12 @@
 from factcheck.datasets.compose import Composed, compose
 from factcheck.datasets.compose_settings import ComposeSettings
 from factcheck.datasets.corpus import read_claims, read_corpus
-from factcheck.datasets.factify2 import Factify2Row, find_splits, read_factify2
+from factcheck.datasets.factify2 import (
+    Factify2Row,
+    find_splits,
+    read_factify2,
+    require_split,
+)
 from factcheck.datasets.photographs import Photograph, list_photographs
 from factcheck.datasets.text_relations import TextRelationRow, read_text_relations
 from factcheck.datasets.text_splits import split_texts
@@ -21,5 +26,6 @@ __all__ = [
     "read_corpus",
     "read_factify2",
     "read_text_relations",
+    "require_split",
     "split_texts",
 ]

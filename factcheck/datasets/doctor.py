@@ -250,6 +250,8 @@ def _describe(split: _Split, facts: dict[Path, PictureFacts], groups: _Grouped) 
             Counter(
                 kind
                 for row in rows
+                # The reader has cleaned it already: what it left as it was has none.
+                if row.raw_document.strip() != row.document.text
                 for kind in {piece.kind for piece in find_boilerplate(row.raw_document)}
             ).most_common()
         ),

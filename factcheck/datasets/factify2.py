@@ -79,6 +79,19 @@ def find_splits(folder: Path) -> list[str]:
     ]
 
 
+def require_split(folder: Path, split: str) -> Path:
+    """The table of a split that must be there.
+
+    Raises:
+        MissingResourceError: There is no such folder or split.
+    """
+    path = Path(folder) / f"{split}.csv"
+    if not re.fullmatch(r"[\w-][\w.-]*", split) or not path.is_file():
+        splits = ", ".join(find_splits(folder)) or "none"
+        raise MissingResourceError(f"{path}: no such split, the folder has {splits}")
+    return path
+
+
 def read_factify2(folder: Path, split: str) -> list[Factify2Row]:
     """Read one split of a Factify 2 folder.
 
@@ -125,10 +138,7 @@ def inspect_factify2(
         InvalidInputError: The table as a whole, or an archive of pictures, cannot be used.
     """
     folder = Path(folder)
-    path = folder / f"{split}.csv"
-    if not re.fullmatch(r"[\w-][\w.-]*", split) or not path.is_file():
-        splits = ", ".join(find_splits(folder)) or "none"
-        raise MissingResourceError(f"{path}: no such split, the folder has {splits}")
+    path = require_split(folder, split)
     table = _read_table(path)
     columns = {
         name: table[name].tolist() if name in table else [""] * len(table) for name in _COLUMNS

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from factcheck.evaluation.audit_splits import DUPLICATES, FULL, MAJORITY
+from factcheck.evaluation.rendering import template_environment
 from factcheck.files import write_whole
 
 NUMBERS = "audit.json"
@@ -98,15 +99,6 @@ def measured(scores: dict[str, Any], name: str, signed: bool = False) -> str:
 
 def picture(result: dict[str, Any]) -> str:
     """Weighted F1 of all systems and stress tests as bars on one axis, in SVG."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("factcheck.evaluation"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     systems, stress = result["systems"], result["stress"]
     groups = [
         {
@@ -118,11 +110,17 @@ def picture(result: dict[str, Any]) -> str:
             "bars": [_bar(name, found) for name, found in stress.items()],
         },
     ]
-    return environment.get_template("audit.svg").render(
-        split=result["splits"]["val"]["name"],
-        groups=groups,
-        count=len(systems) + len(stress),
-        marks=[{"name": name, "score": systems[name]["weighted_f1"]} for name in (MAJORITY, FULL)],
+    return (
+        template_environment()
+        .get_template("audit.svg")
+        .render(
+            split=result["splits"]["val"]["name"],
+            groups=groups,
+            count=len(systems) + len(stress),
+            marks=[
+                {"name": name, "score": systems[name]["weighted_f1"]} for name in (MAJORITY, FULL)
+            ],
+        )
     )
 
 

@@ -8,20 +8,20 @@ import numpy as np
 from factcheck.evaluation.intervals import (
     NOT_REFUTE,
     RESAMPLES,
+    SAME_PICTURE,
     Scores,
     confusions,
     interval_of,
     label_scores,
     resampled,
 )
-from factcheck.records import LABELS, same_picture_of
+from factcheck.records import LABELS
 
 SCORES = ("weighted_f1", "text_relation_accuracy", "image_relation_accuracy")
 """Scores of a system, all of the labels it gives."""
 
-_SAME_PICTURE = np.array([same_picture_of(label) is True for label in LABELS])
 _RIGHT_IMAGE = (
-    (_SAME_PICTURE[:, None] == _SAME_PICTURE[None, :]) & NOT_REFUTE[:, None] & NOT_REFUTE[None, :]
+    (SAME_PICTURE[:, None] == SAME_PICTURE[None, :]) & NOT_REFUTE[:, None] & NOT_REFUTE[None, :]
 )
 
 

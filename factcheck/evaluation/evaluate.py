@@ -40,7 +40,7 @@ def evaluate_split(
     shard: Shard = WHOLE,
     submission: Path | None = None,
     strict: bool = False,
-    on_progress: Callable[[int], None] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
     on_warning: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Give a verdict for each row of a split, and score them where the truth is known.
@@ -59,7 +59,7 @@ def evaluate_split(
             its participants writes the same; the organisers' word on the form was not to be found,
             so it is not confirmed.
         strict: Make an unreadable picture an error instead of a missing one.
-        on_progress: Called with the number of rows done since the last call.
+        on_progress: Called with the number of rows done so far, and of all.
         on_warning: Called with what was missing, a sentence each.
 
     Returns:
@@ -82,15 +82,22 @@ def evaluate_split(
         shard=shard,
     )
     pairs = [(row.claim, row.document) for row in rows]
+    done = 0
+
+    def more(count: int) -> None:
+        nonlocal done
+        done += count
+        if on_progress is not None:
+            on_progress(done, len(rows))
+
     if out is None:
-        verdicts = checker.compare_many(pairs, strict, on_progress)
+        verdicts = checker.compare_many(pairs, strict, more)
     else:
         part = _CHUNKS_A_PART * CHUNK
         with PredictionLog(out, run, rows, part) as log:
-            if on_progress is not None:
-                on_progress(len(log.verdicts))
+            more(len(log.verdicts))
             for start in range(len(log.verdicts), len(pairs), part):
-                log.append(checker.compare_many(pairs[start : start + part], strict, on_progress))
+                log.append(checker.compare_many(pairs[start : start + part], strict, more))
         verdicts = log.verdicts
     for row, verdict in zip(rows, verdicts, strict=True):
         for warning in verdict.evidence.warnings:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 from factcheck.evaluation.selective import selective_accuracies
-from factcheck.records import LABELS, TEXT_RELATIONS, Label, text_relation_of
+from factcheck.records import LABELS, TEXT_RELATIONS, Label, same_picture_of, text_relation_of
 
 RESAMPLES = 1000
 """Bootstrap resamples of an interval."""
@@ -23,6 +23,9 @@ RELATION_OF = np.array([TEXT_RELATIONS.index(text_relation_of(label)) for label 
 
 NOT_REFUTE = np.array([label is not Label.REFUTE for label in LABELS])
 """(5,) bool, the labels that have an image axis."""
+
+SAME_PICTURE = np.array([same_picture_of(label) is True for label in LABELS])
+"""(5,) bool, the labels that say of both pictures that they are the same."""
 
 # Resamples drawn at a time: 7,500 rows of so many take some tens of megabytes.
 _AT_ONCE = 100

@@ -8,11 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from factcheck.evaluation.intervals import NOT_REFUTE, RELATION_OF, RESAMPLES, metric_intervals
+from factcheck.evaluation.intervals import (
+    NOT_REFUTE,
+    RELATION_OF,
+    RESAMPLES,
+    SAME_PICTURE,
+    metric_intervals,
+)
 from factcheck.evaluation.selective import risk_coverage_curve, risks, selective_accuracies
-from factcheck.records import LABELS, same_picture_of
-
-_SAME_PICTURE = np.array([same_picture_of(label) is True for label in LABELS])
+from factcheck.records import LABELS
 
 
 def classification_metrics(
@@ -145,7 +149,7 @@ def errors_by_axis(confusion: np.ndarray) -> dict[str, dict[str, Any]]:
         the picture.
     """
     text = RELATION_OF[:, None] != RELATION_OF[None, :]
-    image = _SAME_PICTURE[:, None] != _SAME_PICTURE[None, :]
+    image = SAME_PICTURE[:, None] != SAME_PICTURE[None, :]
     neither_refute = NOT_REFUTE[:, None] & NOT_REFUTE[None, :]
     kinds = {
         "text_only": neither_refute & text & ~image,

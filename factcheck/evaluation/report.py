@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from factcheck.datasets import Factify2Row
+from factcheck.evaluation.rendering import template_environment
 from factcheck.evaluation.report_rows import MAX_ROWS, ShownRow, shorten, show_rows
 from factcheck.evaluation.slices import slice_rows
 from factcheck.files import write_whole
@@ -58,16 +59,9 @@ def write_report(
     Raises:
         RunError: The file cannot be written.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader("factcheck.evaluation"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = template_environment()
     environment.filters |= {"digits": _digits, "percent": _percent, "shorten": shorten}
     templates = files("factcheck.evaluation") / "templates"
     style, script = (

@@ -20,11 +20,15 @@ from factcheck.settings import PassageSettings
 def test_predictions_and_metrics_agree(
     checker: FactChecker, factify2_folder: Path, tmp_path: Path
 ) -> None:
-    done: list[int] = []
+    told: list[tuple[int, int]] = []
     metrics = evaluate_split(
-        checker, factify2_folder, "test", tmp_path / "run", on_progress=done.append
+        checker,
+        factify2_folder,
+        "test",
+        tmp_path / "run",
+        on_progress=lambda *counts: told.append(counts),
     )
-    assert sum(done) == 40
+    assert told[-1] == (40, 40)
     assert json.loads((tmp_path / "run" / "metrics.json").read_text()) == metrics
     report = (tmp_path / "run" / "report.html").read_text()
     assert f"{metrics['weighted_f1']:.4f}" in report

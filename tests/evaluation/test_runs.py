@@ -25,11 +25,8 @@ from factcheck.pipeline import FactChecker
 
 checkpoint, folder, out, rows = sys.argv[1:]
 factcheck.pipeline.CHUNK = 4
-done = 0
 
-def count(more):
-    global done
-    done += more
+def count(done, of):
     if done >= int(rows):
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -68,9 +65,9 @@ def test_a_killed_run_ends_with_the_same_digits(
         assert process.returncode == -signal.SIGKILL
         assert [path.name for path in out.iterdir()] == [PARTIAL]
         assert (out / PARTIAL).read_text().count("\n") == 1 + kept
-    done: list[int] = []
-    evaluate_split(checker, factify2_folder, "test", out, on_progress=done.append)
-    assert (done[0], sum(done)) == (16, 40)
+    told: list[tuple[int, int]] = []
+    evaluate_split(checker, factify2_folder, "test", out, on_progress=lambda *n: told.append(n))
+    assert (told[0], told[-1]) == ((16, 40), (40, 40))
     assert contents(out) == contents(tmp_path / "whole")
     assert not (out / PARTIAL).exists()
 
@@ -85,9 +82,9 @@ def test_what_was_half_written_is_written_anew(
     header = read_run(tmp_path / "whole").model_dump_json() + "\n"
     # Eleven lines: a part of eight, three of the next, and a half.
     (out / PARTIAL).write_text(header + "".join(lines[:11]) + lines[11][:50])
-    done: list[int] = []
-    evaluate_split(checker, factify2_folder, "test", out, on_progress=done.append)
-    assert done[0] == 8
+    told: list[tuple[int, int]] = []
+    evaluate_split(checker, factify2_folder, "test", out, on_progress=lambda *n: told.append(n))
+    assert told[0] == (8, 40)
     assert contents(out) == contents(tmp_path / "whole")
 
 
