@@ -5,7 +5,8 @@ its own labels would score by chance. The majority alone is no bar: its weighted
 that of wild guesses. Pictures alone and texts alone may pay, each telling one of the two relations;
 what they give away is the other one, when the interval of that relation's accuracy lies above what
 an answer that is always the same gets right. The full model is *surely* ahead, or loses, when zero
-is not within the 95% interval of the paired difference.
+is not within the 95% interval of the paired difference. A stress test that changes no larger share of
+the rows than `SMALL_LOSS` shows nothing, as the model could hardly lose more by it.
 """
 
 from typing import Any
@@ -125,6 +126,12 @@ def _ahead(systems: dict[str, dict[str, Any]]) -> list[str]:
 def _on_stress(name: str, test: dict[str, Any]) -> str:
     if not test["changed"]:
         return f"{_start(name)}: no row has what this takes away, so it shows nothing."
+    if test["changed"] <= SMALL_LOSS * test["rows"]:
+        # Whatever the model did with so few, it could hardly lose more.
+        return (
+            f"{_start(name)}: only {test['changed']:,} of {test['rows']:,} rows have what this "
+            f"takes away, too few to show whether the full model needs {_NEEDED[name]}."
+        )
     low, high = test["minus_unstressed_interval"]
     change = test["minus_unstressed"]
     told = (

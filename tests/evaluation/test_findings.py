@@ -132,6 +132,8 @@ def test_the_full_model_among_the_others() -> None:
         (stress(-0.04, -0.06, -0.02), "whether it needs the documents' texts these rows do not"),
         (stress(-0.06, -0.2, 0.08), "whether it needs the documents' texts these rows do not"),
         (stress(0, 0, 0, changed=0), "Documents shuffled: no row has what this takes away"),
+        (stress(0, 0, 0, changed=5), "only 5 of 100 rows have what this takes away, too few"),
+        (stress(0, 0, 0, changed=6), "(6 of 100 rows): the full model loses 0.000"),
     ],
 )
 def test_what_the_full_model_needs(test: dict[str, Any], expected: str) -> None:
@@ -139,7 +141,7 @@ def test_what_the_full_model_needs(test: dict[str, Any], expected: str) -> None:
     assert expected in said
     assert said.startswith("Documents shuffled")
     if test["changed"]:
-        assert "(30 of 100 rows)" in said
+        assert f"{test['changed']} of 100 rows" in said
 
 
 @pytest.mark.parametrize(
