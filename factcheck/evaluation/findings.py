@@ -5,8 +5,8 @@ its own labels would score by chance. The majority alone is no bar: its weighted
 that of wild guesses. Pictures alone and texts alone may pay, each telling one of the two relations;
 what they give away is the other one, when the interval of that relation's accuracy lies above what
 an answer that is always the same gets right. The full model is *surely* ahead, or loses, when zero
-is not within the 95% interval of the paired difference. A stress test that changes no larger share of
-the rows than `SMALL_LOSS` shows nothing, as the model could hardly lose more by it.
+is not within the 95% interval of the paired difference. A stress test that changes no larger share
+of the rows than `SMALL_LOSS` shows nothing, as the model could hardly lose more by it.
 """
 
 from typing import Any
