@@ -5,7 +5,8 @@ INSTALLED := .venv/.installed
 INSTALLING := .venv/.installing
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format lock train-default train-image-encoder clean
+.PHONY: help setup demo test test-slow lint format lock train-default train-image-encoder \
+  train-text-relation reproduce clean
 
 help:
 	@echo "make demo                             build the demo index and check four claims"
@@ -14,8 +15,10 @@ help:
 	@echo "make lint                             ruff and mypy"
 	@echo "make format                           lay out the code"
 	@echo "make lock                             write requirements.lock anew"
+	@echo "make train-text-relation DATA=FOLDER  train the shipped text relation encoder"
 	@echo "make train-default DATA=FOLDER        compose a data set and train the shipped checkpoint"
 	@echo "make train-image-encoder DATA=FOLDER  train the shipped image encoder"
+	@echo "make reproduce DATA=FOLDER            make the README's results table anew"
 	@echo "make clean                            remove build results and caches, not .venv"
 
 setup: $(INSTALLED)
@@ -62,9 +65,20 @@ COMPILE := uv pip compile pyproject.toml --extra dev --universal --python-versio
 lock: $(INSTALLED)
 	$(BIN)/$(COMPILE) --quiet --custom-compile-command "$(COMPILE)" $(UPGRADE)
 
-train-default: $(INSTALLED)
+train-text-relation: $(INSTALLED)
+	$(call require_data)
+	$(BIN)/factcheck train configs/text-relation.yaml --data $(DATA) --out build/text-relation
+
+build/composed:
 	$(call require_data)
 	$(BIN)/factcheck data compose configs/compose-default.yaml --data $(DATA) --out build/composed
+
+# A system is a file in configs/reproduce; the table goes into the README.
+reproduce: $(INSTALLED) build/composed
+	$(BIN)/python scripts/reproduce_results.py configs/reproduce --data build/composed \
+	  --cache build/reproduce.sqlite --readme README.md
+
+train-default: $(INSTALLED) build/composed
 	$(BIN)/factcheck train configs/fusion-default.yaml --data build/composed --out build/fusion-default
 
 train-image-encoder: $(INSTALLED)

@@ -13,9 +13,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+import numpy as np
+
 from factcheck.encoders import Encoders, EncodingCache
-from factcheck.errors import InvalidInputError
+from factcheck.errors import InvalidInputError, UsageError
 from factcheck.evidence import EncodedEvidence, Reading, found_evidence, given_evidence
+from factcheck.explanation import explain as explain_verdict
+from factcheck.fusion.abstention import Conformal
 from factcheck.fusion.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
 from factcheck.fusion.run import relation_probabilities
 from factcheck.records import Claim, Document, Verdict
@@ -53,7 +57,15 @@ class FactChecker:
         for kind, wanted, given in (
             ("text", checkpoint.config.text_encoder, encoders.text),
             ("image", checkpoint.config.image_encoder, encoders.image),
+            ("text relation", checkpoint.config.relation_encoder, encoders.relation),
         ):
+            if wanted is None:
+                continue
+            if given is None:
+                raise InvalidInputError(
+                    f"the checkpoint was trained on the {kind} encoder {wanted.load} "
+                    f"({wanted.sha256[:12]}), but none was given"
+                )
             if wanted.sha256 != given.sha256:
                 raise InvalidInputError(
                     f"the checkpoint was trained on the {kind} encoder {wanted.load} "
@@ -87,16 +99,33 @@ class FactChecker:
             loaded.config.text_encoder.load,
             loaded.config.image_encoder.load,
             EncodingCache(cache) if cache is not None else None,
+            None if loaded.config.relation_encoder is None else loaded.config.relation_encoder.load,
         )
         return cls(loaded, encoders, reader)
 
-    def check(self, claim: Claim, index: EvidenceIndex, strict: bool = False) -> Verdict:
+    def check(
+        self,
+        claim: Claim,
+        index: EvidenceIndex,
+        strict: bool = False,
+        max_error: float | None = None,
+        explain: bool = False,
+    ) -> Verdict:
         """Check a claim against the evidence that an index holds; see `check_many`."""
-        return self.check_many([claim], index, strict)[0]
+        return self.check_many([claim], index, strict, max_error=max_error, explain=explain)[0]
 
-    def compare(self, claim: Claim, document: Document, strict: bool = False) -> Verdict:
+    def compare(
+        self,
+        claim: Claim,
+        document: Document,
+        strict: bool = False,
+        max_error: float | None = None,
+        explain: bool = False,
+    ) -> Verdict:
         """Check a claim against one document, as in Factify 2; see `compare_many`."""
-        return self.compare_many([(claim, document)], strict)[0]
+        return self.compare_many([(claim, document)], strict, max_error=max_error, explain=explain)[
+            0
+        ]
 
     def check_many(
         self,
@@ -104,6 +133,8 @@ class FactChecker:
         index: EvidenceIndex,
         strict: bool = False,
         on_progress: Callable[[int], None] | None = None,
+        max_error: float | None = None,
+        explain: bool = False,
     ) -> list[Verdict]:
         """Check claims against the evidence that an index holds.
 
@@ -118,6 +149,10 @@ class FactChecker:
             index: Where to look.
             strict: Make an unreadable picture an error instead of a warning.
             on_progress: Called with the number of claims done since the last call.
+            max_error: Highest chance of a wrong label, in (0, 1): where it cannot be promised the
+                verdict says "cannot tell" (`Verdict.decision`, `fusion.abstention`).
+            explain: Say why each verdict is what it is (`Verdict.explanation`, `explanation`),
+                which takes several times as long.
 
         Returns:
             A verdict for each claim, in order.
@@ -127,11 +162,15 @@ class FactChecker:
                 encoders, or (strict) a picture cannot be read.
         """
         index.verify_encoders(self.encoders)
+        if max_error is not None:
+            self._conformal(max_error)
         reading = self._reading(strict)
         verdicts: list[Verdict] = []
         for start in range(0, len(claims), CHUNK):
             chunk = claims[start : start + CHUNK]
-            verdicts += self._verdicts(found_evidence(reading, chunk, index), index.sha256)
+            encoded = found_evidence(reading, chunk, index)
+            some = self._verdicts(encoded, index.sha256, max_error)
+            verdicts += self._explained(chunk, some, encoded) if explain else some
             if on_progress is not None:
                 on_progress(len(chunk))
         return verdicts
@@ -141,6 +180,8 @@ class FactChecker:
         pairs: Sequence[tuple[Claim, Document]],
         strict: bool = False,
         on_progress: Callable[[int], None] | None = None,
+        max_error: float | None = None,
+        explain: bool = False,
     ) -> list[Verdict]:
         """Check claims, each against its own document.
 
@@ -148,6 +189,8 @@ class FactChecker:
             pairs: Claims with their documents.
             strict: Make an unreadable picture an error instead of a warning.
             on_progress: Called with the number of pairs done since the last call.
+            max_error: As for `check_many`.
+            explain: As for `check_many`.
 
         Returns:
             A verdict for each pair, in order.
@@ -156,11 +199,16 @@ class FactChecker:
             InvalidInputError: A claim is empty or too long, a document is empty, or (strict) a
                 picture cannot be read.
         """
+        if max_error is not None:
+            self._conformal(max_error)
         reading = self._reading(strict)
         verdicts: list[Verdict] = []
         for start in range(0, len(pairs), CHUNK):
             chunk = pairs[start : start + CHUNK]
-            verdicts += self._verdicts(given_evidence(reading, chunk), None)
+            encoded = given_evidence(reading, chunk)
+            some = self._verdicts(encoded, None, max_error)
+            asked = [claim for claim, _ in chunk]
+            verdicts += self._explained(asked, some, encoded) if explain else some
             if on_progress is not None:
                 on_progress(len(chunk))
         return verdicts
@@ -169,7 +217,9 @@ class FactChecker:
         config = self.checkpoint.config
         return Reading(self.encoders, config.passages, config.head.passages, self.ocr, strict)
 
-    def _verdicts(self, encoded: EncodedEvidence, index: str | None) -> list[Verdict]:
+    def _verdicts(
+        self, encoded: EncodedEvidence, index: str | None, max_error: float | None
+    ) -> list[Verdict]:
         """The verdict of each claim, from the rows it has."""
         probabilities = relation_probabilities(self.checkpoint, encoded.inputs)
         factors = [probabilities.factors(row) for row in range(len(encoded.claims))]
@@ -187,12 +237,56 @@ class FactChecker:
             ]
             elsewhere.sort(key=lambda image: image.same_picture or 0.0, reverse=True)
             image = evidence.image
+            passages = [
+                cited
+                if (read := probabilities.passage(rows[0], place)) is None
+                else replace(cited, relation=read[0], weight=read[1])
+                for place, cited in enumerate(evidence.passages)
+            ]
             evidence = replace(
                 evidence,
+                passages=tuple(passages),
                 image=None if image is None else replace(image, same_picture=same),
                 elsewhere=tuple(elsewhere),
             )
-            verdicts.append(
-                Verdict.from_factors(text, same, evidence, self.checkpoint.sha256, index)
-            )
+            verdict = Verdict.from_factors(text, same, evidence, self.checkpoint.sha256, index)
+            if max_error is not None:
+                decision = self._conformal(max_error).decide(verdict.probabilities, max_error)
+                verdict = replace(verdict, decision=decision)
+            verdicts.append(verdict)
         return verdicts
+
+    def _explained(
+        self, claims: Sequence[Claim], verdicts: Sequence[Verdict], encoded: EncodedEvidence
+    ) -> list[Verdict]:
+        """Verdicts with their explanations, each from the claim's first row."""
+        first = np.searchsorted(encoded.claims, np.arange(len(claims)))
+        return [
+            replace(
+                verdict,
+                explanation=explain_verdict(
+                    self.checkpoint,
+                    self.encoders,
+                    claim,
+                    verdict,
+                    encoded.inputs.take(np.array([row])),
+                ),
+            )
+            for claim, verdict, row in zip(claims, verdicts, first, strict=True)
+        ]
+
+    def _conformal(self, max_error: float) -> Conformal:
+        """What an error rate is promised by.
+
+        Raises:
+            UsageError: It is no rate, or the checkpoint has nothing to promise it by.
+        """
+        if not 0 < max_error < 1:
+            raise UsageError(f"a highest error of {max_error:g} cannot be asked for, only 0 to 1")
+        conformal = self.checkpoint.calibration.conformal
+        if conformal is None:
+            raise UsageError(
+                "no error rate can be promised: the checkpoint was trained without rows kept back "
+                "for it (conformal_share)"
+            )
+        return conformal

@@ -14,10 +14,13 @@ text overriding the image:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
+
+T = TypeVar("T")
 
 
 class Label(StrEnum):
@@ -154,6 +157,10 @@ class CitedPassage:
         title: Title of its document.
         url: Address of its document.
         date: Date of its document.
+        relation: Probability of what this passage says of the claim, taken by itself; None where no
+            text relation encoder read it.
+        weight: How much it counts among the passages in the text relation encoder's reading, in
+            [0, 1]; None likewise.
     """
 
     passage: Passage
@@ -161,6 +168,22 @@ class CitedPassage:
     title: str | None = None
     url: str | None = None
     date: str | None = None
+    relation: dict[TextRelation, float] | None = None
+    weight: float | None = None
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """The inverse of `dataclasses.asdict`, from plain types."""
+        relation = data.get("relation")
+        return cls(
+            **{
+                **data,
+                "passage": Passage(**data["passage"]),
+                "relation": None
+                if relation is None
+                else {TextRelation(name): float(value) for name, value in relation.items()},
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -213,14 +236,106 @@ class Evidence:
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """The inverse of `to_dict`."""
         return cls(
-            passages=tuple(
-                CitedPassage(**{**cited, "passage": Passage(**cited["passage"])})
-                for cited in data["passages"]
-            ),
+            passages=tuple(CitedPassage.from_dict(cited) for cited in data["passages"]),
             image=None if data["image"] is None else CitedImage(**data["image"]),
             elsewhere=tuple(CitedImage(**image) for image in data["elsewhere"]),
             warnings=tuple(data["warnings"]),
         )
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether a label is given at a requested error rate (`fusion.abstention`).
+
+    Attributes:
+        max_error: The error rate asked for.
+        answered: Whether the label is given; else the answer is "cannot tell".
+        threshold: Confidence that a label must exceed to be given; None where no label may be.
+        possible_labels: Labels that may be the true one, at the same error rate; never none.
+        error_among_answered: Estimated share of wrong labels among those that are given at this
+            rate, which is not promised and higher than `max_error`; None where none is given.
+    """
+
+    max_error: float
+    answered: bool
+    threshold: float | None
+    possible_labels: tuple[Label, ...]
+    error_among_answered: float | None = None
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """The inverse of `dataclasses.asdict`, from plain types."""
+        return cls(**{**data, "possible_labels": tuple(map(Label, data["possible_labels"]))})
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What becomes of a verdict when something is taken away from its evidence.
+
+    Attributes:
+        removed: What is taken away, in words.
+        probability: Probability that is left to the verdict's label.
+        label: Label that is then the most probable.
+    """
+
+    removed: str
+    probability: float
+    label: Label
+
+
+@dataclass(frozen=True)
+class KeySentence:
+    """The sentence without which the verdict's label loses most.
+
+    Attributes:
+        document_id: The document it is from.
+        start: Offset of its first character in the document's text.
+        end: Offset one past its last character.
+        text: Its words.
+        removal: What becomes of the verdict without it.
+    """
+
+    document_id: str
+    start: int
+    end: int
+    text: str
+    removal: Removal
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a verdict is what it is: measured by taking evidence away and asking again.
+
+    Attributes:
+        sentence: The sentence that mattered most; None where the evidence is a single one.
+        removals: Each passage in order of the evidence, unless there is only one; then the two
+            pictures together, and the texts in them, where there are any.
+        disagreements: Numbers of two passages, from 1, of which the first by itself supports the
+            claim and the second by itself contradicts it.
+        missing: What the verdict had to do without, a sentence each.
+    """
+
+    sentence: KeySentence | None
+    removals: tuple[Removal, ...]
+    disagreements: tuple[tuple[int, int], ...]
+    missing: tuple[str, ...]
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """The inverse of `dataclasses.asdict`, from plain types."""
+        sentence = data["sentence"]
+        if sentence is not None:
+            sentence = KeySentence(**{**sentence, "removal": _removal(sentence["removal"])})
+        return cls(
+            sentence=sentence,
+            removals=tuple(map(_removal, data["removals"])),
+            disagreements=tuple((int(one), int(other)) for one, other in data["disagreements"]),
+            missing=tuple(data["missing"]),
+        )
+
+
+def _removal(data: dict[str, Any]) -> Removal:
+    return Removal(**{**data, "label": Label(data["label"])})
 
 
 @dataclass(frozen=True)
@@ -237,6 +352,8 @@ class Verdict:
         evidence: What was used.
         model: Hash of the checkpoint (fusion head, encoders and calibration) that gave the verdict.
         index: Hash of the index that the evidence came from; None when the evidence was given.
+        decision: Whether the label is given at the error rate asked for; None where none was.
+        explanation: Why the verdict is what it is; None where that was not asked for.
     """
 
     label: Label
@@ -246,6 +363,8 @@ class Verdict:
     evidence: Evidence = field(default_factory=Evidence)
     model: str = ""
     index: str | None = None
+    decision: Decision | None = None
+    explanation: Explanation | None = None
 
     @classmethod
     def from_factors(
@@ -282,7 +401,13 @@ class Verdict:
             evidence=Evidence.from_dict(data["evidence"]),
             model=data["model"],
             index=data["index"],
+            decision=_optional(Decision.from_dict, data.get("decision")),
+            explanation=_optional(Explanation.from_dict, data.get("explanation")),
         )
+
+
+def _optional(read: Callable[[dict[str, Any]], T], data: dict[str, Any] | None) -> T | None:
+    return None if data is None else read(data)
 
 
 def _plain(value: Any) -> Any:

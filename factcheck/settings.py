@@ -1,14 +1,16 @@
 """What a YAML file may say: one class for each kind, unknown keys refused by name."""
 
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from factcheck.errors import InvalidInputError, MissingResourceError
 
 T = TypeVar("T")
+
+Probability = Annotated[float, Field(ge=0, le=1)]
 
 Share = tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]]
 """A half-open range of `Photograph.share`."""
@@ -18,6 +20,23 @@ class Settings(BaseModel):
     """Base of all settings: frozen, and strict about unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TextSource(Settings):
+    """Sources of text pairs that count as one.
+
+    Attributes:
+        members: Names in the rows' `source`.
+        loose: Those of `members` that pair unrelated texts.
+        weight: Rows wanted from it, relative to the other sources.
+        sentence_pairs: Whether its evidence is a single invented sentence; such sources together
+            are held to `sentence_pairs_at_most`.
+    """
+
+    members: list[str] = Field(min_length=1)
+    loose: list[str] = Field(default_factory=list)
+    weight: float = Field(gt=0)
+    sentence_pairs: bool = False
 
 
 class TwinsSvtSettings(Settings):
@@ -126,6 +145,8 @@ class FusionHeadSettings(Settings):
         dropout: Probability of dropping an activation in training.
         input_dropout: Probability of dropping an entry of a text vector in training.
         passages: Evidence passages it reads, K.
+        without: What it does not read, to see what that is worth: `images`; `image-tokens`, of
+            pictures only the pooled vector; `ocr`; `comparisons`, differences and products.
     """
 
     width: int = Field(128, ge=8, le=4096)
@@ -134,6 +155,7 @@ class FusionHeadSettings(Settings):
     dropout: float = Field(0.2, ge=0, lt=1)
     input_dropout: float = Field(0.5, ge=0, lt=1)
     passages: int = Field(5, ge=1, le=64)
+    without: tuple[Literal["images", "image-tokens", "ocr", "comparisons"], ...] = ()
 
 
 class PassageSettings(Settings):
@@ -154,10 +176,11 @@ class FusionTraining(Settings):
     Attributes:
         text_encoder: `embedded`, a folder, or a sentence-transformers model of the hub.
         image_encoder: `embedded`, a folder, or a Twins-SVT of timm with its pretrained tag.
+        relation_encoder: `embedded` or a folder; null trains a head that reads no text relation.
         passages: How documents are cut.
         head: Shape of the head.
         epochs: Passes over the training rows, at most.
-        patience: Epochs without a better validation score after which training stops.
+        patience: Epochs without a better likelihood on validation rows after which training stops.
         batch_size: Examples a batch.
         learning_rate: Of AdamW, at its highest.
         weight_decay: Of AdamW, on matrices.
@@ -167,18 +190,20 @@ class FusionTraining(Settings):
         modality_dropout: Probability of hiding a side's picture, or both OCR texts, in training.
         distractors: Probability that an example is read with passages of other documents among its
             own, as retrieval gives them.
-        calibration_share: Share of the validation rows that calibration is fitted on; early
-            stopping uses the others.
+        calibration_share: Share of the validation rows that calibration is fitted on.
+        conformal_share: Share of them that is kept back for `--max-error`; early stopping uses what
+            is left.
         seed: Of everything random.
     """
 
     kind: Literal["fusion"]
     text_encoder: str = "embedded"
     image_encoder: str = "embedded"
+    relation_encoder: str | None = "embedded"
     passages: PassageSettings = PassageSettings()
     head: FusionHeadSettings = FusionHeadSettings()
-    epochs: int = Field(12, ge=1)
-    patience: int = Field(5, ge=1)
+    epochs: int = Field(8, ge=1)
+    patience: int = Field(3, ge=1)
     batch_size: int = Field(128, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.05, ge=0)
@@ -187,11 +212,128 @@ class FusionTraining(Settings):
     label_smoothing: float = Field(0.05, ge=0, lt=1)
     modality_dropout: float = Field(0.1, ge=0, lt=1)
     distractors: float = Field(0.2, ge=0, le=1)
-    calibration_share: float = Field(0.5, gt=0, lt=1)
+    calibration_share: float = Field(0.33, gt=0, lt=1)
+    conformal_share: float = Field(0.33, ge=0, lt=1)
     seed: int = 0
 
+    @model_validator(mode="after")
+    def _rows_to_stop_by(self) -> Self:
+        if self.calibration_share + self.conformal_share >= 1:
+            raise ValueError(
+                "calibration_share and conformal_share leave no validation rows for early stopping"
+            )
+        return self
 
-TrainingSettings = Annotated[ImageEncoderTraining | FusionTraining, Field(discriminator="kind")]
+
+class TextRelationTraining(Settings):
+    """A training run of the text relation encoder (`training.text_relation`).
+
+    Attributes:
+        text: Files of text pairs, relative to the data folder.
+        development: Files of text pairs that the finished encoder is scored on, likewise.
+        shares: How the texts are divided (`datasets.text_splits.split_texts`): `relation` is what
+            is trained on, the others are named so that no text of theirs is in it.
+        sources: The text sources by a name of one's own; rows of other sources are left out.
+        held_out: Names of sources that are not trained on but scored on in the end.
+        text_encoder: What the encoder starts from: `embedded`, a folder, or a
+            sentence-transformers model of the hub.
+        passages: How documents are cut.
+        passages_read: Passages of a document that are read in training, those most like the claim;
+            0 reads the document as one text, cut where the network's window ends.
+        max_tokens: Longest sequence of claim and passage.
+        layers: Layers of the text encoder that are used, from the lowest; all without a number.
+        rows: Rows of an epoch, drawn anew for each; fewer where the sources have no more.
+        balanced: Whether the relations of each source are equally frequent, as far as it has them.
+        made_insufficient: Whether claims beside similar evidence of other claims are added where a
+            source lacks open ones.
+        most_overlap: As in `ComposeSettings`.
+        made_false: Whether claims with a detail changed (`datasets.claim_edits`) are added where a
+            source lacks refuted ones.
+        edited: Part of the supported rows of every source that are changed besides.
+        debias: Weight of the claim-only expert in the product of experts (arXiv:1909.03683,
+            section 3.2), which takes the blame for what a claim alone gives away; 0 leaves it out.
+        epochs: How often rows are drawn.
+        batch_size: Rows a batch.
+        learning_rate: Of AdamW, at its highest.
+        warmup: Part of the run until it is reached; it falls linearly from there.
+        weight_decay: Of AdamW, on matrices.
+        label_smoothing: Of the loss.
+        checkpoint_every: Steps between checkpoints.
+        score_at_most: Rows of a held-out source that are scored, drawn by the seed; all without.
+        seed: Of everything random.
+    """
+
+    kind: Literal["text-relation"]
+    text: list[Path] = Field(min_length=1)
+    development: list[Path] = Field(default_factory=list)
+    shares: dict[str, Share] = Field(default_factory=lambda: {"relation": (0.0, 1.0)})
+    sources: dict[str, TextSource] = Field(min_length=1)
+    held_out: list[str] = Field(default_factory=list)
+    text_encoder: str = "embedded"
+    passages: PassageSettings = PassageSettings()
+    passages_read: int = Field(3, ge=0, le=64)
+    max_tokens: int = Field(224, ge=16, le=8192)
+    layers: int | None = Field(None, ge=1)
+    rows: int = Field(40_000, ge=1)
+    balanced: bool = True
+    made_insufficient: bool = True
+    most_overlap: Probability = 0.75
+    made_false: bool = True
+    edited: Probability = 0.0
+    debias: float = Field(0.0, ge=0)
+    epochs: int = Field(1, ge=1)
+    batch_size: int = Field(32, ge=1)
+    learning_rate: float = Field(2e-4, gt=0)
+    warmup: float = Field(0.06, gt=0, lt=1)
+    weight_decay: float = Field(0.01, ge=0)
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    checkpoint_every: int = Field(100, ge=1)
+    score_at_most: int | None = Field(None, ge=1)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _known_sources(self) -> Self:
+        if "relation" not in self.shares:
+            raise ValueError("shares names no 'relation', which is what is trained on")
+        strays = sorted(set(self.held_out) - set(self.sources))
+        if strays:
+            raise ValueError(f"{strays[0]} is held out but no source")
+        if set(self.held_out) == set(self.sources):
+            raise ValueError("all sources are held out, and none is left to train on")
+        return self
+
+
+TrainingSettings = Annotated[
+    ImageEncoderTraining | FusionTraining | TextRelationTraining, Field(discriminator="kind")
+]
+
+
+class ResultRow(Settings):
+    """A row of the results table (`evaluation.results_table`): one system and its name.
+
+    Attributes:
+        name: What the table calls it.
+        reference: Whether the other rows are compared with this one; of exactly one row.
+        checkpoint: `embedded` or a checkpoint folder.
+        training: A fusion head that is trained for the table.
+        baseline: Name of a baseline (`evaluation.baselines.BASELINES`).
+        seed: Of the baseline.
+    """
+
+    kind: Literal["result-row"]
+    name: str = Field(min_length=1)
+    reference: bool = False
+    checkpoint: str | None = None
+    training: FusionTraining | None = None
+    baseline: str | None = None
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _one_system(self) -> Self:
+        systems = (self.checkpoint, self.training, self.baseline)
+        if sum(system is not None for system in systems) != 1:
+            raise ValueError("exactly one of checkpoint, training and baseline is needed")
+        return self
 
 
 def read_yaml(path: Path, kind: type[T]) -> T:

@@ -40,8 +40,16 @@ ONE_BY_ONE = 300
 class PlainEncoders:
     """What `FusionInputs.assemble` wants of encoders: each call encodes what it is given."""
 
-    def __init__(self, text: Any) -> None:
-        self.text = text
+    def __init__(self, ours: Any) -> None:
+        self.text = ours.text
+        self._relation = ours.relation
+
+    def relations(self, pairs: list[tuple[str, str]]) -> np.ndarray:
+        """(N, R) text relation encodings."""
+        if self._relation is None:
+            return np.zeros((len(pairs), 0), dtype=np.float32)
+        packed: np.ndarray = self._relation.encode(pairs).packed
+        return packed
 
     def texts(self, texts: list[str]) -> np.ndarray:
         """(N, D) vectors by sentence-transformers' defaults."""
@@ -64,8 +72,9 @@ def plain(folder: Path, count: int, batch: int) -> dict[str, Any]:
 
     checkpoint = load_checkpoint(EMBEDDED)
     cutting, kept = checkpoint.config.passages, checkpoint.config.head.passages
-    ours = Encoders.load()
-    encoders = PlainEncoders(ours.text)
+    relation = checkpoint.config.relation_encoder
+    ours = Encoders.load(relation=None if relation is None else relation.load)
+    encoders = PlainEncoders(ours)
     side = ours.image.transform.side
     transform = create_transform(
         (3, side, side),
@@ -160,7 +169,8 @@ def first_rows(folder: Path, count: int, to: Path) -> Path:
             (folder / "test.csv").open(newline="") as source,
             (to / "test.csv").open("w", newline="") as target,
         ):
-            csv.writer(target).writerows(itertools.islice(csv.reader(source), count + 1))
+            rows = csv.reader(source, delimiter="\t")
+            csv.writer(target, delimiter="\t").writerows(itertools.islice(rows, count + 1))
         (to / "images-test").symlink_to((folder / "images-test").resolve())
     return to
 

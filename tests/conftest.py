@@ -10,6 +10,13 @@ from PIL import Image
 
 from factcheck.encoders import Encoders, ImageEncoder, TextEncoder
 from factcheck.encoders.image import ImageTransform, build_twins_svt, save_image_encoder
+from factcheck.encoders.relation import (
+    RelationConfig,
+    RelationEncoder,
+    build_relation_network,
+    save_relation_encoder,
+)
+from factcheck.fusion.abstention import Conformal
 from factcheck.fusion.calibration import Calibration
 from factcheck.fusion.checkpoint import (
     CheckpointConfig,
@@ -58,17 +65,43 @@ def tiny_image_encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def encoders(tiny_image_encoder_folder: Path) -> Encoders:
-    """The embedded text encoder, all-MiniLM-L6-v2, beside the tiny image encoder."""
+def text_encoder() -> TextEncoder:
+    """The embedded text encoder, all-MiniLM-L6-v2."""
+    return TextEncoder.load("embedded")
+
+
+@pytest.fixture(scope="session")
+def relation_encoder_folder(
+    text_encoder: TextEncoder, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A text relation encoder of one layer of the text encoder's, its readouts fresh."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network, _ = build_relation_network(text_encoder, layers=1)
+        # Fresh readouts hardly differ from one passage to another; these do.
+        for readout in (network.relation, network.salience):
+            torch.nn.init.normal_(readout.weight, std=0.1)
+    folder = tmp_path_factory.mktemp("encoder") / "relation"
+    config = RelationConfig(base_sha256=text_encoder.sha256, max_tokens=64, layers=1)
+    save_relation_encoder(folder, config, network)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def encoders(
+    text_encoder: TextEncoder, tiny_image_encoder_folder: Path, relation_encoder_folder: Path
+) -> Encoders:
+    """The embedded text encoder beside the tiny image and text relation encoders."""
     image = ImageEncoder.load(str(tiny_image_encoder_folder))
-    return Encoders(TextEncoder.load("embedded"), image)
+    relation = RelationEncoder.load(str(relation_encoder_folder), text_encoder)
+    return Encoders(text_encoder, image, relation=relation)
 
 
 @pytest.fixture(scope="session")
 def other_encoders(encoders: Encoders, tmp_path_factory: pytest.TempPathFactory) -> Encoders:
     """The same text encoder beside an image encoder with other weights."""
     folder = save_tiny_image_encoder(tmp_path_factory.mktemp("encoder") / "other", seed=1)
-    return Encoders(encoders.text, ImageEncoder.load(str(folder)))
+    return Encoders(encoders.text, ImageEncoder.load(str(folder)), relation=encoders.relation)
 
 
 @pytest.fixture(scope="session")
@@ -82,9 +115,13 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def checkpoint_folder(
-    encoders: Encoders, tiny_image_encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory
+    encoders: Encoders,
+    tiny_image_encoder_folder: Path,
+    relation_encoder_folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """A small fusion head with fresh weights on `encoders`: its verdicts are valid, not good."""
+    assert encoders.relation is not None
     config = CheckpointConfig(
         head=FusionHeadSettings(width=32, heads=4, layers=1, passages=3),
         passages=PassageSettings(max_characters=200),
@@ -96,13 +133,22 @@ def checkpoint_folder(
             sha256=encoders.image.sha256,
             dimension=encoders.image.dimension,
         ),
+        relation_encoder=EncoderIdentity(
+            load=str(relation_encoder_folder),
+            sha256=encoders.relation.sha256,
+            dimension=encoders.relation.width,
+        ),
         image_tokens=encoders.image.tokens,
     )
     with torch.random.fork_rng():
         torch.manual_seed(0)
         head = build_head(config)
     folder = tmp_path_factory.mktemp("checkpoint") / "tiny"
-    save_checkpoint(folder, head, config, Calibration(), "A head for tests.\n")
+    confidence = tuple(np.linspace(0.2, 0.9, 99).tolist())
+    correct = tuple(place % 3 > 0 for place in range(99))
+    conformal = Conformal(confidence=confidence, correct=correct, truth=confidence)
+    calibration = Calibration(conformal=conformal)
+    save_checkpoint(folder, head, config, calibration, "A head for tests.\n")
     return folder
 
 

@@ -1,6 +1,10 @@
 """A small data set in Factify 2's format that a head can learn, made from a few words."""
 
+import csv
 import json
+import shutil
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -51,3 +55,56 @@ def write_factify2_folder(folder: Path, photographs: list[Path], rows: dict[str,
             "".join(json.dumps(row) + "\n" for row in provenance)
         )
     return folder
+
+
+def _rows(folder: Path) -> list[list[str]]:
+    with (folder / "val.csv").open(newline="") as file:
+        return list(csv.reader(file, delimiter="\t"))
+
+
+def _write_rows(folder: Path, rows: list[list[str]], delimiter: str = "\t") -> None:
+    with (folder / "val.csv").open("w", newline="") as file:
+        csv.writer(file, delimiter=delimiter).writerows(rows)
+
+
+def _comma(folder: Path) -> None:
+    _write_rows(folder, _rows(folder), ",")
+
+
+def _spelling(folder: Path) -> None:
+    header, *rows = _rows(folder)
+    _write_rows(folder, [[name.lower().replace(" ", "_") for name in header], *rows])
+
+
+def _no_category(folder: Path) -> None:
+    rows = _rows(folder)
+    place = rows[0].index("Category")
+    _write_rows(folder, [row[:place] + row[place + 1 :] for row in rows])
+
+
+def _flat(folder: Path) -> None:
+    for path in sorted((folder / "images-val").glob("*/*/*.*")):
+        path.rename(path.parent.parent / path.name)
+
+
+def _zipped(folder: Path) -> None:
+    with zipfile.ZipFile(folder / "images-val.zip", "w") as archive:
+        for path in sorted((folder / "images-val").rglob("*.*")):
+            archive.write(path, path.relative_to(folder))
+    shutil.rmtree(folder / "images-val")
+
+
+def _zipped_flat(folder: Path) -> None:
+    _flat(folder)
+    _zipped(folder)
+
+
+LAYOUTS: dict[str, Callable[[Path], None]] = {
+    "commas": _comma,
+    "spelling": _spelling,
+    "flat": _flat,
+    "zipped": _zipped,
+    "zipped and flat": _zipped_flat,
+    "no Category": _no_category,
+}
+"""What turns the split `val` of a folder with class folders and tabs into another layout."""

@@ -1,16 +1,19 @@
 """From a claim to a verdict, through real encoders, a real index and a real head."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import save_photograph
 
 from factcheck import Claim, Document, EvidenceIndex, FactChecker
 from factcheck.encoders import Encoders
-from factcheck.errors import InvalidInputError, MissingResourceError
+from factcheck.encoders.relation import unpack
+from factcheck.errors import InvalidInputError, MissingResourceError, UsageError
 from factcheck.evidence import MAX_CLAIM_CHARACTERS
-from factcheck.fusion.checkpoint import load_checkpoint
-from factcheck.records import LABELS, Label, Verdict, label_probabilities
+from factcheck.fusion.checkpoint import build_head, load_checkpoint
+from factcheck.records import LABELS, TEXT_RELATIONS, Label, Verdict, label_probabilities
 
 HARBOUR = (
     "The harbour of Port Bell was closed on Monday after a storm. Two ferries were damaged. "
@@ -210,3 +213,62 @@ def test_a_photograph_of_any_size_is_compared(checker: FactChecker, tmp_path: Pa
     dot = save_photograph(tmp_path / "dot.png", seed=2, size=(1, 1))
     verdict = checker.compare(Claim("Something.", thin), Document("d", COMET, image=dot))
     assert verdict.image_relation is not None
+
+
+def test_each_passage_says_something_by_itself(
+    checker: FactChecker, encoders: Encoders, documents: list[Document], index: EvidenceIndex
+) -> None:
+    claim = Claim("A storm closed the harbour of Port Bell.")
+    for verdict in (checker.compare(claim, documents[0]), checker.check(claim, index)):
+        passages = verdict.evidence.passages
+        assert len(passages) > 1
+        pairs = [(claim.text, cited.passage.text) for cited in passages]
+        read = unpack(encoders.relations(pairs))
+        for cited, logits in zip(passages, read.logits, strict=True):
+            assert cited.relation is not None
+            expected = np.exp(logits) / np.exp(logits).sum()
+            assert [cited.relation[r] for r in TEXT_RELATIONS] == pytest.approx(expected, abs=1e-4)
+        weights = [cited.weight for cited in passages]
+        expected = np.exp(read.salience) / np.exp(read.salience).sum()
+        assert weights == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_head_without_text_relations_says_nothing_of_passages(
+    checker: FactChecker, documents: list[Document]
+) -> None:
+    config = checker.checkpoint.config.model_copy(update={"relation_encoder": None})
+    plain = replace(checker.checkpoint, config=config, head=build_head(config).eval())
+    encoders = Encoders(checker.encoders.text, checker.encoders.image)
+    verdict = FactChecker(plain, encoders).compare(Claim("A storm."), documents[0])
+    assert {cited.relation for cited in verdict.evidence.passages} == {None}
+    with pytest.raises(InvalidInputError, match=r"text relation encoder .* but none was given"):
+        FactChecker(checker.checkpoint, encoders)
+
+
+def test_a_label_is_given_only_at_the_error_rate_asked_for(
+    checker: FactChecker, index: EvidenceIndex, photographs: Path
+) -> None:
+    asked = claims(photographs)
+    plain = checker.check_many(asked, index)
+    assert {verdict.decision for verdict in plain} == {None}
+    for max_error in (0.001, 0.1, 0.99):
+        found = checker.check_many(asked, index, max_error=max_error)
+        conformal = checker.checkpoint.calibration.conformal
+        assert conformal is not None
+        for one, other in zip(plain, found, strict=True):
+            assert one == replace(other, decision=None)
+            assert other.decision == conformal.decide(one.probabilities, max_error)
+    assert not any(v.decision.answered for v in checker.check_many(asked, index, max_error=0.001))
+    assert all(v.decision.answered for v in checker.check_many(asked, index, max_error=0.99))
+    for wrong in (0.0, 1.0, float("nan")):
+        with pytest.raises(UsageError, match="cannot be asked for"):
+            checker.check(asked[0], index, max_error=wrong)
+
+
+def test_without_rows_kept_back_no_rate_is_promised(
+    checker: FactChecker, documents: list[Document]
+) -> None:
+    calibration = checker.checkpoint.calibration.model_copy(update={"conformal": None})
+    bare = FactChecker(replace(checker.checkpoint, calibration=calibration), checker.encoders)
+    with pytest.raises(UsageError, match="trained without rows kept back"):
+        bare.compare(Claim("A storm."), documents[0], max_error=0.1)

@@ -26,6 +26,8 @@ def check(
     index: options.Index,
     image: Annotated[Path | None, typer.Option(help="The claim's picture.", metavar="FILE")] = None,
     ocr_text: Annotated[str | None, typer.Option(help="Text in the claim's picture.")] = None,
+    max_error: options.MaxError = None,
+    explain: options.Explain = True,
     ocr: options.Ocr = False,
     checkpoint: options.Checkpoint = None,
     strict: options.Strict = False,
@@ -37,6 +39,7 @@ def check(
     the file) and ocr. With --json, one claim gives one verdict and a file gives a list, checked in
     batches; without, they are checked and printed one by one.
     """
+    options.require_rate(max_error)
     claims = _claims(claim, image, ocr_text)
     require_picture(image)
 
@@ -49,7 +52,7 @@ def check(
     if isinstance(claims, list) and as_json:
         with progress() as show:
             verdicts = checker.check_many(
-                claims, evidence, strict, count_up(show, "claims", len(claims))
+                claims, evidence, strict, count_up(show, "claims", len(claims)), max_error, explain
             )
         for number, verdict in enumerate(verdicts, start=1):
             for warning in verdict.evidence.warnings:
@@ -61,7 +64,7 @@ def check(
 
     for one in claims if isinstance(claims, list) else [claims]:
         start = perf_counter()
-        verdict = checker.check(one, evidence, strict)
+        verdict = checker.check(one, evidence, strict, max_error, explain)
         seconds = perf_counter() - start
         report.show(lambda console: write_verdict(console, one, verdict, seconds))  # noqa: B023
         for warning in verdict.evidence.warnings:

@@ -36,12 +36,15 @@ def compare(
     document_ocr: Annotated[
         str | None, typer.Option(help="Text in the document's picture.", metavar="TEXT")
     ] = None,
+    max_error: options.MaxError = None,
+    explain: options.Explain = True,
     ocr: options.Ocr = False,
     checkpoint: options.Checkpoint = None,
     strict: options.Strict = False,
     as_json: options.Json = False,
 ) -> None:
     """Compare a claim with one document, given by --document or --document-file."""
+    options.require_rate(max_error)
     if (document is None) == (document_file is None):
         raise UsageError("give the document by either --document or --document-file")
     if claim == document_file == STANDARD_INPUT:
@@ -60,7 +63,7 @@ def compare(
     asked = Claim(words, claim_image, claim_ocr)
     given = Document(_GIVEN, text, title, image=document_image, ocr=document_ocr)
     start = perf_counter()
-    verdict = checker.compare(asked, given, strict)
+    verdict = checker.compare(asked, given, strict, max_error, explain)
     seconds = perf_counter() - start
     report.show(lambda console: write_verdict(console, asked, verdict, seconds))
     for warning in verdict.evidence.warnings:

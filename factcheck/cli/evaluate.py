@@ -47,6 +47,7 @@ def evaluate(
         ),
     ] = None,
     submission: Submission = None,
+    max_error: options.MaxError = None,
     overwrite: Overwrite = False,
     checkpoint: options.Checkpoint = None,
     cache: options.Cache = None,
@@ -60,6 +61,7 @@ def evaluate(
     part = _shard(shard)
     if part is not None and out is None:
         raise UsageError("--shard: --out is not given, and without it a part is of no use")
+    options.require_rate(max_error)
     refuse_to_lose(out, submission, overwrite)
 
     from factcheck.datasets import require_split
@@ -80,6 +82,7 @@ def evaluate(
             shard=WHOLE if part is None else Shard(*part),
             submission=submission,
             strict=strict,
+            max_error=max_error,
             on_progress=lambda done, total: show(f"{split} rows", done, total),
             on_warning=report.warn,
         )

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from factcheck.errors import UsageError
+
 Index = Annotated[Path, typer.Option("--index", help="Folder of the index.", metavar="DIR")]
 
 Checkpoint = Annotated[
@@ -26,6 +28,24 @@ Strict = Annotated[
     ),
 ]
 
+MaxError = Annotated[
+    float | None,
+    typer.Option(
+        "--max-error",
+        help="Say 'cannot tell' unless the chance of a wrong label is at most this; for claims "
+        "like those that the checkpoint was calibrated on.",
+        metavar="RATE",
+    ),
+]
+
+Explain = Annotated[
+    bool,
+    typer.Option(
+        "--explain/--no-explain",
+        help="Say what the verdict rests on, by leaving evidence out and asking again.",
+    ),
+]
+
 Ocr = Annotated[
     bool,
     typer.Option("--ocr", help="Read the text in pictures that comes without (the extra 'ocr')."),
@@ -34,6 +54,17 @@ Ocr = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 
 EMBEDDED = "embedded"
+
+
+def require_rate(max_error: float | None) -> None:
+    """Refuse an error rate that is none, before anything is loaded.
+
+    Raises:
+        UsageError: It is not between 0 and 1.
+    """
+    if max_error is not None and not 0 < max_error < 1:
+        raise UsageError(f"--max-error: {max_error:g} is not between 0 and 1")
+
 
 TextEncoder = Annotated[
     str,

@@ -15,27 +15,29 @@ def train(
     data: Annotated[
         Path,
         typer.Option(
-            help="For the fusion head a folder in Factify 2's format; for the image encoder the "
-            "folder that the photograph folders are in.",
+            help="For the fusion head a folder in Factify 2's format; for the encoders the "
+            "folder that texts and photographs are in.",
             metavar="FOLDER",
         ),
     ],
     out: Annotated[Path, typer.Option(help="Run folder.", metavar="RUN")],
+    cache: options.Cache = None,
     as_json: options.Json = False,
 ) -> None:
-    """Train the fusion head or the image encoder.
+    """Train the fusion head, the image encoder or the text relation encoder.
 
     The run folder gets the resolved settings, a log, the metrics and what was trained.
     """
     from factcheck.settings import (
         FusionTraining,
         ImageEncoderTraining,
+        TextRelationTraining,
         TrainingSettings,
         read_yaml,
     )
 
     # A union is no type[T] to mypy, though pydantic takes it.
-    settings: FusionTraining | ImageEncoderTraining = read_yaml(
+    settings: FusionTraining | ImageEncoderTraining | TextRelationTraining = read_yaml(
         config,
         TrainingSettings,  # type: ignore[arg-type]
     )
@@ -50,6 +52,7 @@ def train(
             data,
             out,
             lambda stage, done, total, figures: show(stage, done, total or None, figures),
+            cache,
         )
     report.show(lambda console: write_figures(console, metrics))
     report.finish(metrics)

@@ -3,7 +3,17 @@
 from typing import TYPE_CHECKING
 
 from factcheck.cli.output import visible
-from factcheck.records import CitedImage, CitedPassage, Claim, Label, Verdict
+from factcheck.records import (
+    CitedImage,
+    CitedPassage,
+    Claim,
+    Decision,
+    Explanation,
+    Label,
+    Removal,
+    TextRelation,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,6 +35,11 @@ _TEXTS = {
     Label.INSUFFICIENT_TEXT: "The evidence cannot tell whether the claim is true",
     Label.REFUTE: "The evidence contradicts the claim",
 }
+_SAYS = {
+    TextRelation.SUPPORT: "Supports the claim",
+    TextRelation.INSUFFICIENT: "Leaves the claim open",
+    TextRelation.REFUTE: "Contradicts the claim",
+}
 _SHORT_HASH = 12
 
 
@@ -38,6 +53,14 @@ def in_words(verdict: Verdict) -> str:
     if verdict.image_relation >= 0.5:
         return f"{sentence}, although it shows the same picture."
     return f"{sentence}, and shows another picture."
+
+
+def _why(decision: Decision) -> str:
+    """Why no label is given at an error rate."""
+    rate = f"at most {decision.max_error:.1%} wrong labels"
+    if decision.threshold is None:
+        return f"{rate} cannot be promised at all."
+    return f"for {rate} it would have to be above {decision.threshold:.1%}."
 
 
 def write_verdict(console: "Console", claim: Claim, verdict: Verdict, seconds: float) -> None:
@@ -57,17 +80,30 @@ def write_verdict(console: "Console", claim: Claim, verdict: Verdict, seconds: f
     head.add_row("Claim", Text(visible(claim.text), style="bold"))
     if claim.image is not None:
         head.add_row("Picture", visible(str(claim.image)))
-    head.add_row(
-        "Verdict",
-        Text(f"{verdict.label}, {verdict.confidence:.1%}", style=f"bold {_COLOURS[verdict.label]}"),
-    )
-    head.add_row("", in_words(verdict))
+    style = f"bold {_COLOURS[verdict.label]}"
+    decision = verdict.decision
+    if decision is None or decision.answered:
+        head.add_row("Verdict", Text(f"{verdict.label}, {verdict.confidence:.1%}", style=style))
+        head.add_row("", in_words(verdict))
+    else:
+        head.add_row("Verdict", Text("cannot tell", style="bold yellow"))
+        head.add_row("", f"Most likely {verdict.label}, {verdict.confidence:.1%}: {_why(decision)}")
+    if decision is not None:
+        head.add_row("Possible", ", ".join(map(str, decision.possible_labels)))
+        if decision.answered and decision.error_among_answered is not None:
+            head.add_row(
+                "Errors",
+                f"about {decision.error_among_answered:.0%} of the labels given at this rate "
+                "are wrong",
+            )
     console.print(head)
     console.print()
     console.print(_probabilities(verdict))
     console.print()
     console.print(_relations(verdict))
     _write_evidence(console, verdict)
+    if verdict.explanation is not None:
+        _write_explanation(console, verdict, verdict.explanation)
     model = f"model {verdict.model[:_SHORT_HASH]}"
     index = f", index {verdict.index[:_SHORT_HASH]}" if verdict.index else ""
     console.print()
@@ -133,6 +169,35 @@ def _write_evidence(console: "Console", verdict: Verdict) -> None:
         _write_lines(console, "- ", _picture_place(image))
 
 
+def _write_explanation(console: "Console", verdict: Verdict, explanation: Explanation) -> None:
+    """Print what a verdict rests on and what would change it."""
+    lines = []
+    if (key := explanation.sentence) is not None:
+        lines.append([f"Matters most: {visible(key.text)}", _without(verdict, key.removal)])
+    for one, other in explanation.disagreements:
+        lines.append([f"Passage {one} supports the claim, passage {other} contradicts it."])
+    for removal in explanation.removals:
+        if removal.label is not verdict.label:
+            lines.append([f"Rests on {removal.removed}.", _without(verdict, removal)])
+    lines += [[sentence] for sentence in explanation.missing]
+    if lines:
+        console.print("Why", style="bold")
+    for paragraph in lines:
+        _write_lines(console, "- ", paragraph)
+
+
+def _without(verdict: Verdict, removal: Removal) -> str:
+    moves = "falls" if removal.probability < verdict.confidence else "rises"
+    without = "Without them" if removal.removed.startswith("the pictures") else "Without it"
+    change = (
+        f"{without} {verdict.label} {moves} from {verdict.confidence:.1%} to "
+        f"{removal.probability:.1%}"
+    )
+    if removal.label is verdict.label:
+        return f"{change}."
+    return f"{change}, and the verdict is {removal.label}."
+
+
 def _write_lines(console: "Console", mark: str, lines: list[str]) -> None:
     """Print paragraphs below one another, a mark before the first one."""
     from rich.table import Table
@@ -150,7 +215,15 @@ def _passage_place(cited: CitedPassage) -> list[str]:
     passage = cited.passage
     score = f"score {cited.score:.3f}"
     place = f"[{passage.document_id}], characters {passage.start}-{passage.end}"
-    return _lines(cited.title, [place, score, cited.date], cited.url)
+    return [*_lines(cited.title, [place, score, cited.date], cited.url), *_said(cited)]
+
+
+def _said(cited: CitedPassage) -> list[str]:
+    """What a passage says of the claim by itself, if that is known."""
+    if cited.relation is None or cited.weight is None:
+        return []
+    relation = max(cited.relation, key=cited.relation.__getitem__)
+    return [f"{_SAYS[relation]} ({cited.relation[relation]:.1%}), weight {cited.weight:.0%}"]
 
 
 def _picture_place(image: CitedImage) -> list[str]:

@@ -1,13 +1,11 @@
 """What a YAML file of kind `compose` may say."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from factcheck.settings import Settings, Share
-
-Probability = Annotated[float, Field(ge=0, le=1)]
+from factcheck.settings import Probability, Settings, Share, TextSource
 
 
 class SplitSizes(Settings):
@@ -39,23 +37,6 @@ class SplitShares(Settings):
         return {"train": self.train, "val": self.val, "test": self.test}
 
 
-class TextSource(Settings):
-    """Sources of text pairs that count as one.
-
-    Attributes:
-        members: Names in the rows' `source`.
-        loose: Those of `members` that pair unrelated texts.
-        weight: Rows wanted from it, relative to the other sources.
-        sentence_pairs: Whether its evidence is a single invented sentence; such sources together
-            are held to `sentence_pairs_at_most`.
-    """
-
-    members: list[str] = Field(min_length=1)
-    loose: list[str] = Field(default_factory=list)
-    weight: float = Field(gt=0)
-    sentence_pairs: bool = False
-
-
 class ComposeSettings(Settings):
     """A data set in Factify 2's format, composed from text pairs and photographs.
 
@@ -64,6 +45,8 @@ class ComposeSettings(Settings):
         photographs: Folders of photographs, relative to the data folder.
         rows: Rows of each split.
         text_shares: Which texts each split may use.
+        text_reserved: Texts that no split may use, by what they are kept for. Texts hang together,
+            so they are divided with those of the splits (`datasets.text_splits.split_texts`).
         photograph_shares: Which photographs each split may use, in terms of `Photograph.share`.
         sources: The text sources by a name of one's own; rows of other sources are left out.
         sentence_pairs_at_most: Part of the rows that sentence pairs may make up, as far as the
@@ -85,6 +68,7 @@ class ComposeSettings(Settings):
     photographs: list[Path] = Field(min_length=1)
     rows: SplitSizes
     text_shares: SplitShares
+    text_reserved: dict[str, Share] = Field(default_factory=dict)
     photograph_shares: SplitShares
     sources: dict[str, TextSource] = Field(min_length=1)
     sentence_pairs_at_most: Probability = 0.4

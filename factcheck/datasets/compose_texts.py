@@ -61,7 +61,8 @@ def choose_texts(
     name_of = {m: name for name, source in settings.sources.items() for m in source.members}
     rows = [row for row in rows if row.source in name_of]
     attached = attached_evidence(rows)
-    divided = split_texts(rows, settings.text_shares.by_split(), loose)
+    shares = {**settings.text_reserved, **settings.text_shares.by_split()}
+    divided = split_texts(rows, shares, loose)
     chosen: dict[str, list[TextPair]] = {}
     for split, wanted in settings.rows:
         if not wanted:

@@ -1,13 +1,14 @@
-"""The two encoders side by side, each input encoded once."""
+"""The encoders side by side, each input encoded once."""
 
 import hashlib
+import json
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 from torch import Tensor
@@ -17,6 +18,7 @@ from factcheck.encoders import image as image_module
 from factcheck.encoders import text as text_module
 from factcheck.encoders.cache import EncodingCache
 from factcheck.encoders.image import ImageEncoder, pool
+from factcheck.encoders.relation import RelationEncoder
 from factcheck.encoders.text import TextEncoder
 from factcheck.errors import FactcheckError
 
@@ -24,6 +26,9 @@ _CHUNK = 64
 _DECODERS = min(8, os.cpu_count() or 1)
 
 Progress = Callable[[int], None]
+
+# A text, or a claim with a passage.
+T = TypeVar("T", str, tuple[str, str])
 
 
 @dataclass(frozen=True)
@@ -46,19 +51,25 @@ class PictureEncodings:
 
 
 class Encoders:
-    """A text encoder and an image encoder with an optional cache on disk.
+    """A text encoder, an image encoder and a text relation encoder, with a cache on disk.
 
     Attributes:
         text: The text encoder.
         image: The image encoder.
+        relation: The text relation encoder; None where nothing asks for it.
         cache: Where encodings are kept, by content and by the hash of the encoder that made them.
     """
 
     def __init__(
-        self, text: TextEncoder, image: ImageEncoder, cache: EncodingCache | None = None
+        self,
+        text: TextEncoder,
+        image: ImageEncoder,
+        cache: EncodingCache | None = None,
+        relation: RelationEncoder | None = None,
     ) -> None:
         self.text = text
         self.image = image
+        self.relation = relation
         self.cache = cache
 
     @classmethod
@@ -67,9 +78,12 @@ class Encoders:
         text: str = text_module.EMBEDDED,
         image: str = image_module.EMBEDDED,
         cache: EncodingCache | None = None,
+        relation: str | None = None,
     ) -> Self:
-        """Load both encoders by name; see `TextEncoder.load` and `ImageEncoder.load`."""
-        return cls(TextEncoder.load(text), ImageEncoder.load(image), cache)
+        """Load encoders by name, as each one's own `load` does; `relation` only if it is named."""
+        loaded = TextEncoder.load(text)
+        reader = None if relation is None else RelationEncoder.load(relation, loaded)
+        return cls(loaded, ImageEncoder.load(image), cache, reader)
 
     def texts(self, texts: Sequence[str], on_progress: Progress | None = None) -> np.ndarray:
         """Encode texts, each different one once.
@@ -81,25 +95,76 @@ class Encoders:
         Returns:
             (N, D) float32, rows of unit length.
         """
-        unique = list(dict.fromkeys(texts))
-        keys = [self._key(self.text.sha256, text.encode()) for text in unique]
-        known = self.cache.get(keys) if self.cache else {}
-        new = [i for i, key in enumerate(keys) if key not in known]
-        if on_progress is not None and len(new) < len(unique):
-            on_progress(len(unique) - len(new))
-        vectors = np.zeros((len(unique), self.text.dimension), dtype=np.float32)
-        for i, key in enumerate(keys):
-            if key in known:
-                vectors[i] = known[key]
+        return self._each_once(
+            texts,
+            [self._key(self.text.sha256, text.encode()) for text in texts],
+            self.text.dimension,
+            lambda some: self.text.encode(some, on_progress=on_progress),
+            on_progress,
+        )
+
+    def relations(
+        self, pairs: Sequence[tuple[str, str]], on_progress: Progress | None = None
+    ) -> np.ndarray:
+        """What passages say of claims, each different pair read once.
+
+        Args:
+            pairs: N claims, each with a passage.
+            on_progress: Called with the number of different pairs done since the last call.
+
+        Returns:
+            (N, R) float32, as `RelationEncodings.packed` lays them out; (N, 0) without a text
+            relation encoder.
+        """
+        if self.relation is None:
+            return np.zeros((len(pairs), 0), dtype=np.float32)
+        relation = self.relation
+        return self._each_once(
+            pairs,
+            [self._key(relation.sha256, json.dumps(pair).encode()) for pair in pairs],
+            relation.width,
+            lambda some: relation.encode(some, on_progress=on_progress).packed,
+            on_progress,
+        )
+
+    def _each_once(
+        self,
+        inputs: Sequence[T],
+        keys: Sequence[bytes],
+        width: int,
+        encode: Callable[[list[T]], np.ndarray],
+        on_progress: Progress | None,
+    ) -> np.ndarray:
+        """Encode texts, or tuples of texts, each different one once and only if it is not cached.
+
+        Args:
+            inputs: N inputs.
+            keys: Their keys in the cache; equal where inputs are.
+            width: Of their encodings.
+            encode: From inputs to (n, width).
+            on_progress: Told how many different inputs need not be encoded.
+
+        Returns:
+            (N, width) float32.
+        """
+        input_of = dict(zip(keys, inputs, strict=True))
+        known = self.cache.get(list(input_of)) if self.cache else {}
+        if on_progress is not None and known:
+            on_progress(len(known))
+        row_of = {key: row for row, key in enumerate(input_of)}
+        encoded = np.zeros((len(input_of), width), dtype=np.float32)
+        for key, value in known.items():
+            encoded[row_of[key]] = value
+        new = [key for key in input_of if key not in known]
+        new.sort(key=lambda key: len("".join(input_of[key])), reverse=True)
         # The cache is written as the work goes on, so that a stopped run has lost little of it.
-        new.sort(key=lambda i: len(unique[i]), reverse=True)
         for start in range(0, len(new), _CHUNK * 8):
             chunk = new[start : start + _CHUNK * 8]
-            vectors[chunk] = self.text.encode([unique[i] for i in chunk], on_progress=on_progress)
+            rows = [row_of[key] for key in chunk]
+            encoded[rows] = encode([input_of[key] for key in chunk])
             if self.cache:
-                self.cache.put((keys[i], vectors[i]) for i in chunk)
-        row = {text: i for i, text in enumerate(unique)}
-        return vectors[[row[text] for text in texts]]
+                self.cache.put((key, encoded[row_of[key]]) for key in chunk)
+        return encoded[[row_of[key] for key in keys]]
 
     def pictures(
         self, paths: Sequence[str | Path | None], on_progress: Progress | None = None

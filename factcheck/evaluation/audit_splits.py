@@ -145,7 +145,7 @@ def _systems(
 def _stress_tests(checker: "FactChecker", val: Split, seed: int) -> dict[str, Callable[[], Stress]]:
     """What makes each stress test's inputs, one at a time: each is a copy of large arrays."""
     return {
-        "documents shuffled": lambda: shuffle_documents(val, seed),
+        "documents shuffled": lambda: shuffle_documents(val, checker.encoders, seed),
         "images swapped": lambda: swap_images(val, seed),
         "document image dropped": lambda: drop_document_image(val),
         "all images dropped": lambda: drop_images(val),

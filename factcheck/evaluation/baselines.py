@@ -4,6 +4,8 @@
 - similarity + random forest: INO at Factify 2 (arXiv:2303.01510): similarities of texts and
   pictures, lengths and word overlap, in a random forest.
 - all signals + random forest: the same with every lexical signal that the fusion head reads.
+- all signals and text relation + random forest: the same with what the text relation encoder says
+  of the document; only where there is one.
 - concatenation MLP: the task's official baseline (arXiv:2304.03897): the vectors of both texts and
   both pictures, side by side, in a multi-layer perceptron.
 """
@@ -14,7 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from factcheck.encoders.image import pool
+from factcheck.errors import InvalidInputError
 from factcheck.fusion.inputs import FusionInputs
+from factcheck.fusion.run import document_relation_logits
 from factcheck.fusion.signals import SIGNALS
 from factcheck.records import LABELS
 
@@ -58,6 +62,26 @@ def signals_forest(train: LabelledInputs, test: LabelledInputs, seed: int) -> np
     return forest_probabilities(features(train), train.labels, features(test), seed)
 
 
+def relation_forest(train: LabelledInputs, test: LabelledInputs, seed: int) -> np.ndarray:
+    """(N, 5) probabilities of a random forest on all that and the text relation encoder's logits.
+
+    Raises:
+        InvalidInputError: There is no text relation encoder.
+    """
+
+    def features(rows: LabelledInputs) -> np.ndarray:
+        document = document_relation_logits(rows.inputs)
+        if document is None:
+            raise InvalidInputError(
+                "the baseline 'all signals and text relation + random forest' needs a checkpoint "
+                "with a text relation encoder"
+            )
+        counted = [similarity_features(rows), rows.inputs.signals[:, 0], document]
+        return np.concatenate(counted, axis=1)
+
+    return forest_probabilities(features(train), train.labels, features(test), seed)
+
+
 def forest_probabilities(
     features: np.ndarray, labels: np.ndarray, of: np.ndarray, seed: int
 ) -> np.ndarray:
@@ -97,6 +121,7 @@ BASELINES: dict[str, Callable[[LabelledInputs, LabelledInputs, int], np.ndarray]
     "majority": majority,
     "similarity + random forest": similarity_forest,
     "all signals + random forest": signals_forest,
+    "all signals and text relation + random forest": relation_forest,
     "concatenation MLP": concatenation_mlp,
 }
 """The baselines by name: trained on the first, probabilities for the second."""

@@ -40,6 +40,7 @@ def evaluate_split(
     shard: Shard = WHOLE,
     submission: Path | None = None,
     strict: bool = False,
+    max_error: float | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     on_warning: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
@@ -59,6 +60,8 @@ def evaluate_split(
             its participants writes the same; the organisers' word on the form was not to be found,
             so it is not confirmed.
         strict: Make an unreadable picture an error instead of a missing one.
+        max_error: Highest chance of a wrong label (`fusion.abstention`); the metrics then say how
+            often a label is given and how often it is wrong (`decision_metrics`).
         on_progress: Called with the number of rows done so far, and of all.
         on_warning: Called with what was missing, a sentence each.
 
@@ -79,6 +82,7 @@ def evaluate_split(
         rows=len(everything),
         model=checker.checkpoint.sha256,
         strict=strict,
+        max_error=max_error,
         shard=shard,
     )
     pairs = [(row.claim, row.document) for row in rows]
@@ -91,13 +95,14 @@ def evaluate_split(
             on_progress(done, len(rows))
 
     if out is None:
-        verdicts = checker.compare_many(pairs, strict, more)
+        verdicts = checker.compare_many(pairs, strict, more, max_error)
     else:
         part = _CHUNKS_A_PART * CHUNK
         with PredictionLog(out, run, rows, part) as log:
             more(len(log.verdicts))
             for start in range(len(log.verdicts), len(pairs), part):
-                log.append(checker.compare_many(pairs[start : start + part], strict, more))
+                some = pairs[start : start + part]
+                log.append(checker.compare_many(some, strict, more, max_error))
         verdicts = log.verdicts
     for row, verdict in zip(rows, verdicts, strict=True):
         for warning in verdict.evidence.warnings:
@@ -189,6 +194,8 @@ def _finish(
     labelled = whole and all(row.label is not None for row in rows)
     if labelled:
         metrics |= score(rows, verdicts)
+        if run.max_error is not None:
+            metrics |= decision_metrics(rows, verdicts)
     if out is not None:
         if whole:
             write_whole(out / "metrics.json", [json.dumps(metrics, indent=2), "\n"])
@@ -212,6 +219,28 @@ def score(rows: list[Factify2Row], verdicts: list[Verdict]) -> dict[str, Any]:
     labels = np.array([LABELS.index(row.label) for row in rows if row.label is not None])
     same = np.array([-1 if row.same_picture is None else int(row.same_picture) for row in rows])
     return classification_metrics(probabilities, image, labels, np.where(np.isnan(image), -1, same))
+
+
+def decision_metrics(rows: list[Factify2Row], verdicts: list[Verdict]) -> dict[str, Any]:
+    """How labels given at an error rate turned out, of verdicts that all have a `decision`.
+
+    Returns:
+        `max_error`; `answered`, the share of rows that a label is given to; `wrong_labels`, the
+        share given a wrong one, which is what the rate is promised of; `error_among_answered`, None
+        where no row is; `possible_labels_hold_truth`, the share of rows; `mean_possible_labels`.
+    """
+    decisions = [verdict.decision for verdict in verdicts if verdict.decision is not None]
+    answered = np.array([decision.answered for decision in decisions])
+    right = np.array([v.label is row.label for v, row in zip(verdicts, rows, strict=True)])
+    held = [row.label in d.possible_labels for d, row in zip(decisions, rows, strict=True)]
+    return {
+        "max_error": decisions[0].max_error,
+        "answered": float(answered.mean()),
+        "wrong_labels": float((answered & ~right).mean()),
+        "error_among_answered": float((~right[answered]).mean()) if answered.any() else None,
+        "possible_labels_hold_truth": float(np.mean(held)),
+        "mean_possible_labels": float(np.mean([len(d.possible_labels) for d in decisions])),
+    }
 
 
 def _submission(rows: list[Factify2Row], verdicts: list[Verdict]) -> Iterator[str]:

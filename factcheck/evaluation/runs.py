@@ -62,6 +62,7 @@ class Run(BaseModel):
         rows: Number of rows of the whole split.
         model: Hash of the checkpoint.
         strict: Whether a picture that cannot be read is an error.
+        max_error: Error rate that labels are given at, if one was asked for.
         shard: Which part of the split.
     """
 
@@ -74,6 +75,7 @@ class Run(BaseModel):
     rows: int
     model: str
     strict: bool
+    max_error: float | None = None
     shard: Shard = WHOLE
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from factcheck.datasets.near_duplicates import group_texts
 from factcheck.encoders import Encoders
 from factcheck.evaluation.splits import Split
-from factcheck.fusion.inputs import FusionInputs, best_first
+from factcheck.fusion.inputs import FusionInputs, best_first, read_relations
 from factcheck.fusion.signals import lexical_signals
 
 DEBUNKING = (
@@ -48,12 +48,12 @@ class Stress(NamedTuple):
     changed: np.ndarray
 
 
-def shuffle_documents(split: Split, seed: int) -> Stress:
+def shuffle_documents(split: Split, encoders: Encoders, seed: int) -> Stress:
     """Give each row the passages of another one; pictures and OCR texts stay.
 
-    Lexical signals are counted anew, and passages are put in order of their similarity to the claim
-    they now stand beside, as the head expects them. A row changes unless the other one has the very
-    same document.
+    Lexical signals and text relations are read anew, and passages are put in order of their
+    similarity to the claim they now stand beside, as the head expects them. A row changes unless
+    the other one has the very same document.
     """
     inputs = split.inputs
     source = _another(len(split), seed)
@@ -66,7 +66,9 @@ def shuffle_documents(split: Split, seed: int) -> Stress:
     texts = [row.document.text for row in split.rows]
     changed = np.array([texts[row] != texts[other] for row, other in enumerate(source)])
     claims = [row.claim.text for row in split.rows]
-    return Stress(_compared_anew(shuffled, claims, passages, np.arange(len(split))), changed)
+    return Stress(
+        _compared_anew(shuffled, encoders, claims, passages, np.arange(len(split))), changed
+    )
 
 
 def swap_images(split: Split, seed: int) -> Stress:
@@ -115,7 +117,7 @@ def mask_debunking_words(split: Split, encoders: Encoders) -> Stress:
     """Take the words of `DEBUNKING` out of the claims.
 
     Claims that had one are encoded anew; their passages stay, in their new order, and lexical
-    signals are counted anew. OCR texts and documents keep their words.
+    signals and text relations are read anew. OCR texts and documents keep their words.
     """
     claims = [row.claim.text for row in split.rows]
     masked = [without_debunking_words(claim) for claim in claims]
@@ -127,7 +129,7 @@ def mask_debunking_words(split: Split, encoders: Encoders) -> Stress:
     vectors[rows] = encoders.texts([masked[row] for row in rows])
     passages = [[cited.passage.text for cited in found.passages] for found in split.evidence]
     inputs = replace(split.inputs, claim_text=vectors)
-    return Stress(_compared_anew(inputs, masked, passages, rows), changed)
+    return Stress(_compared_anew(inputs, encoders, masked, passages, rows), changed)
 
 
 def without_debunking_words(claim: str) -> str:
@@ -164,6 +166,7 @@ def _another(count: int, seed: int) -> np.ndarray:
 
 def _compared_anew(
     inputs: FusionInputs,
+    encoders: Encoders,
     claims: Sequence[str],
     passages: Sequence[Sequence[str]],
     rows: np.ndarray,
@@ -172,16 +175,23 @@ def _compared_anew(
 
     Args:
         inputs: N rows.
+        encoders: Those that they were encoded with.
         claims: Their N claims.
         passages: The texts of their passages, in the order of `inputs`.
         rows: Positions of the rows whose claim or passages are new.
     """
     vectors, signals = inputs.passages.copy(), inputs.signals.copy()
+    relations = inputs.relations.copy()
     signals[rows] = 0
+    texts: list[list[str]] = []
     for row in rows:
         count = int(inputs.has_passage[row].sum())
         order = best_first(inputs.claim_text[row], inputs.passages[row, :count], count)
         vectors[row, :count] = inputs.passages[row, order]
-        for place, best in enumerate(order):
-            signals[row, place] = lexical_signals(claims[row], passages[row][best])
-    return replace(inputs, passages=vectors, signals=signals)
+        texts.append([passages[row][best] for best in order])
+        for place, text in enumerate(texts[-1]):
+            signals[row, place] = lexical_signals(claims[row], text)
+    relations[rows] = read_relations(
+        encoders, [claims[row] for row in rows], texts, inputs.passages.shape[1]
+    )
+    return replace(inputs, passages=vectors, signals=signals, relations=relations)

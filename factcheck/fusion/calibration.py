@@ -12,6 +12,7 @@ from typing import Self
 import numpy as np
 from pydantic import Field
 
+from factcheck.fusion.abstention import Conformal
 from factcheck.settings import Settings
 
 
@@ -23,12 +24,17 @@ class Calibration(Settings):
         text_bias: Added to the divided logits of support, insufficient, refute.
         image_temperature: Divides the image relation's logit.
         image_bias: Added to the divided logit.
+        passage_temperature: Divides the text relation encoder's own logits, of a passage or of all
+            of a document's together.
+        conformal: Rows kept back for `--max-error`; None where there are none.
     """
 
     text_temperature: float = Field(1.0, gt=0)
     text_bias: tuple[float, float, float] = (0.0, 0.0, 0.0)
     image_temperature: float = Field(1.0, gt=0)
     image_bias: float = 0.0
+    passage_temperature: float = Field(1.0, gt=0)
+    conformal: Conformal | None = None
 
     @classmethod
     def fit(
@@ -37,6 +43,7 @@ class Calibration(Settings):
         relations: np.ndarray,
         image_logits: np.ndarray,
         same_picture: np.ndarray,
+        document_logits: np.ndarray | None = None,
     ) -> Self:
         """Fit on held-out rows by maximum likelihood.
 
@@ -46,11 +53,16 @@ class Calibration(Settings):
             image_logits: (M,) logits of those rows that have two pictures and a known image
                 relation.
             same_picture: (M,) bool, the truth of these.
+            document_logits: (N, 3) logits of the text relation encoder alone, where there is one.
         """
         from scipy.optimize import minimize
 
         def text_loss(parameters: np.ndarray) -> float:
             scaled = text_logits / np.exp(parameters[0]) + np.array([0.0, *parameters[1:]])
+            return float(-_log_softmax(scaled)[np.arange(len(relations)), relations].mean())
+
+        def document_loss(parameters: np.ndarray) -> float:
+            scaled = document_logits / np.exp(parameters[0])
             return float(-_log_softmax(scaled)[np.arange(len(relations)), relations].mean())
 
         def image_loss(parameters: np.ndarray) -> float:
@@ -71,7 +83,11 @@ class Calibration(Settings):
 
         text = fitted(text_loss, 2) if len(relations) else np.zeros(3)
         image = fitted(image_loss, 1) if len(same_picture) else np.zeros(2)
+        passages = np.zeros(1)
+        if document_logits is not None and len(relations):
+            passages = fitted(document_loss, 0)
         return cls(
+            passage_temperature=float(np.exp(passages[0])),
             text_temperature=float(np.exp(text[0])),
             text_bias=(0.0, float(text[1]), float(text[2])),
             image_temperature=float(np.exp(image[0])),
@@ -82,6 +98,13 @@ class Calibration(Settings):
         """(N, 3) probabilities of (N, 3) logits."""
         scaled = logits.astype(np.float64) / self.text_temperature + np.array(self.text_bias)
         probabilities: np.ndarray = np.exp(_log_softmax(scaled))
+        return probabilities
+
+    def passage_probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """(..., 3) probabilities of (..., 3) logits of the text relation encoder."""
+        probabilities: np.ndarray = np.exp(
+            _log_softmax(logits.astype(np.float64) / self.passage_temperature)
+        )
         return probabilities
 
     def image_probabilities(self, logits: np.ndarray) -> np.ndarray:

@@ -54,6 +54,8 @@ class CheckpointConfig(Settings):
         passages: How documents are cut into passages.
         text_encoder: The text encoder.
         image_encoder: The image encoder.
+        relation_encoder: The text relation encoder, its dimension that of its packed encodings;
+            None where the head reads none.
         image_tokens: Tokens of a picture.
     """
 
@@ -62,6 +64,7 @@ class CheckpointConfig(Settings):
     passages: PassageSettings
     text_encoder: EncoderIdentity
     image_encoder: EncoderIdentity
+    relation_encoder: EncoderIdentity | None = None
     image_tokens: int
 
 
@@ -101,6 +104,7 @@ def build_head(config: CheckpointConfig) -> FusionHead:
         config.text_encoder.dimension,
         config.image_encoder.dimension,
         config.image_tokens,
+        0 if config.relation_encoder is None else config.relation_encoder.dimension,
     )
 
 

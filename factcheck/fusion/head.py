@@ -3,7 +3,8 @@
 The design follows Logically at Factify 2 (arXiv:2301.03127): text and image embeddings of claim and
 retrieved evidence become tokens of one Transformer encoder. Added to it are comparison tokens
 (absolute difference and product of the two sides, as InferSent, arXiv:1705.02364, and MultiCheck,
-arXiv:2508.05097, use them), the token grids of both pictures rather than one vector each, and a
+arXiv:2508.05097, use them; of claim and passage also what a cross-encoder reads in them,
+`encoders.relation`), the token grids of both pictures rather than one vector each, and a
 label that follows from its two factors.
 
 Sequence, with K passages and T image tokens a side:
@@ -16,12 +17,14 @@ Sequence, with K passages and T image tokens a side:
 Every token is a projection of its encoding plus an embedding of its modality and one of its side.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from factcheck.encoders.relation import RELATIONS, document_logits
 from factcheck.fusion.inputs import FusionBatch
 from factcheck.fusion.signals import SIGNALS
 from factcheck.settings import FusionHeadSettings
@@ -55,6 +58,7 @@ class FusionHead(nn.Module):
         text_dimension: Width D of text vectors.
         image_dimension: Width C of image tokens.
         image_tokens: Number T of tokens a picture.
+        relation_width: Width R of packed text relation encodings; 0 where none are read.
     """
 
     def __init__(
@@ -63,8 +67,10 @@ class FusionHead(nn.Module):
         text_dimension: int,
         image_dimension: int,
         image_tokens: int,
+        relation_width: int = 0,
     ) -> None:
         super().__init__()
+        self.without = frozenset(settings.without)
         width = settings.width
         self.from_text = nn.Linear(text_dimension, width)
         self.from_image = nn.Linear(image_dimension, width)
@@ -73,6 +79,14 @@ class FusionHead(nn.Module):
         self.input_dropout = nn.Dropout(settings.input_dropout)
         self.compare_images = _mlp(2 * image_dimension, width, settings.dropout)
         self.from_matches = _mlp(1 + 2 * image_tokens, width, settings.dropout)
+        self.reads_relations = relation_width > 0
+        if self.reads_relations:
+            self.from_relations = _mlp(relation_width, width, settings.dropout)
+            # The encoder's own verdict of the document comes straight to the readout, as it is to
+            # begin with: the rest of the head corrects it.
+            self.from_document = nn.Linear(RELATIONS, RELATIONS)
+            nn.init.eye_(self.from_document.weight)
+            nn.init.zeros_(self.from_document.bias)
         self.readouts = nn.Parameter(torch.randn(2, width) * 0.02)
         self.modality = nn.Embedding(len(MODALITIES), width)
         self.side = nn.Embedding(len(SIDES), width)
@@ -96,17 +110,39 @@ class FusionHead(nn.Module):
 
     def forward(self, batch: FusionBatch) -> Relations:
         """The relations of B examples."""
+        batch = self._reduced(batch)
         tokens, present = self.tokens(batch)
         fused = self.encoder(tokens, src_key_padding_mask=~present)
         text = self.text_relation(fused[:, 0])
+        if self.reads_relations:
+            text = text + self.from_document(_document(batch))
         image = self.image_relation(fused[:, 1]).squeeze(-1)
         both = batch.has_claim_image & batch.has_evidence_image
         return Relations(text, image, label_log_probabilities(text, image, both))
+
+    def _reduced(self, batch: FusionBatch) -> FusionBatch:
+        """The batch as a head that is to do without something sees it."""
+        if "images" in self.without:
+            none = torch.zeros_like(batch.has_claim_image)
+            batch = replace(batch, has_claim_image=none, has_evidence_image=none)
+        if "image-tokens" in self.without:
+            # Every token the mean of all: a grid that says no more than its pooled vector.
+            claim, evidence = batch.claim_image, batch.evidence_image
+            batch = replace(
+                batch,
+                claim_image=claim.mean(dim=1, keepdim=True).expand_as(claim),
+                evidence_image=evidence.mean(dim=1, keepdim=True).expand_as(evidence),
+            )
+        if "ocr" in self.without:
+            none = torch.zeros_like(batch.has_claim_ocr)
+            batch = replace(batch, has_claim_ocr=none, has_evidence_ocr=none)
+        return batch
 
     def tokens(self, batch: FusionBatch) -> tuple[Tensor, Tensor]:
         """All tokens (B, L, width) and where they are present (B, L)."""
         always = torch.ones_like(batch.has_claim_image)[:, None]
         both_images = batch.has_claim_image & batch.has_evidence_image
+        compared = torch.full_like(always, "comparisons" not in self.without)
         length = batch.claim_image.shape[1]
         ranks = self.rank.weight[: batch.passages.shape[1]]
         readouts = self.readouts.expand(len(always), -1, -1)
@@ -135,11 +171,11 @@ class FusionHead(nn.Module):
             ),
             (
                 self._typed(self._text_comparisons(batch) + ranks, "text comparison", "both"),
-                batch.has_passage,
+                batch.has_passage & compared,
             ),
             (
                 self._typed(self._image_comparison(batch)[:, None], "image comparison", "both"),
-                both_images[:, None],
+                both_images[:, None] & compared,
             ),
         ]
         tokens, present = zip(*parts, strict=True)
@@ -167,6 +203,11 @@ class FusionHead(nn.Module):
         # they would hardly be heard.
         counted = self.from_signals(torch.cat([cosine, batch.signals], dim=-1))
         compared: Tensor = self.compare_texts(vectors) + counted
+        if self.reads_relations:
+            states = batch.relations[..., : -RELATIONS - 1]
+            verdicts = batch.relations[..., -RELATIONS - 1 :]
+            read = torch.cat([self.input_dropout(states), verdicts], dim=-1)
+            compared = compared + self.from_relations(read)
         return compared
 
     def _image_comparison(self, batch: FusionBatch) -> Tensor:
@@ -188,6 +229,12 @@ class FusionHead(nn.Module):
         matched = self.from_matches(_MATCH_SCALE * torch.cat([cosine, *matches], dim=-1))
         compared: Tensor = self.compare_images(vectors) + matched
         return compared
+
+
+def _document(batch: FusionBatch) -> Tensor:
+    """(B, 3) relation logits of the documents, by the text relation encoder alone."""
+    logits, salience = batch.relations[..., -RELATIONS - 1 : -1], batch.relations[..., -1]
+    return document_logits(logits, salience, batch.has_passage)
 
 
 def label_log_probabilities(text: Tensor, image: Tensor, both_images: Tensor) -> Tensor:

@@ -27,6 +27,8 @@ class FusionBatch:
         passages: (B, K, D) unit vectors, most similar to the claim first.
         has_passage: (B, K) bool.
         signals: (B, K, S) lexical signals of claim and passage.
+        relations: (B, K, R) text relation encodings, packed (`encoders.relation`); R is 0 where
+            none are read.
         claim_image: (B, T, C) token grids.
         has_claim_image: (B,) bool.
         evidence_image: (B, T, C) token grids.
@@ -41,6 +43,7 @@ class FusionBatch:
     passages: Tensor
     has_passage: Tensor
     signals: Tensor
+    relations: Tensor
     claim_image: Tensor
     has_claim_image: Tensor
     evidence_image: Tensor
@@ -72,6 +75,7 @@ class FusionInputs:
         passages: (N, K, D) float32, zero rows where absent.
         has_passage: (N, K) bool.
         signals: (N, K, S) float32.
+        relations: (N, K, R) float32, zero rows where a passage is absent; R may be 0.
         claim_image_rows: (N,) rows of `grids`, -1 where absent.
         evidence_image_rows: (N,) likewise.
         grids: (U, T, C) float32 token grids.
@@ -85,6 +89,7 @@ class FusionInputs:
     passages: np.ndarray
     has_passage: np.ndarray
     signals: np.ndarray
+    relations: np.ndarray
     claim_image_rows: np.ndarray
     evidence_image_rows: np.ndarray
     grids: np.ndarray
@@ -106,10 +111,10 @@ class FusionInputs:
         grids: np.ndarray,
         passages: int,
     ) -> Self:
-        """Put encodings in place and encode what is left, the OCR texts.
+        """Put encodings in place and encode what is left, the OCR texts and the text relations.
 
         Args:
-            encoders: Encodes the OCR texts.
+            encoders: Encodes them.
             claims: N claim texts.
             claim_vectors: (N, D) their vectors.
             chosen: For each claim the passages chosen, best first.
@@ -124,11 +129,12 @@ class FusionInputs:
         vectors = np.zeros((count, passages, dimension), dtype=np.float32)
         present = np.zeros((count, passages), dtype=bool)
         signals = np.zeros((count, passages, len(SIGNALS)), dtype=np.float32)
+        texts = [own.texts[:passages] for own in chosen]
         for row, (claim, own) in enumerate(zip(claims, chosen, strict=True)):
             kept = min(passages, len(own.texts))
             vectors[row, :kept] = own.vectors[:kept]
             present[row, :kept] = True
-            for place, text in enumerate(own.texts[:kept]):
+            for place, text in enumerate(texts[row]):
                 signals[row, place] = lexical_signals(claim, text)
         claim_ocr_vectors, has_claim_ocr = _optional_texts(encoders, claim_ocr)
         evidence_ocr_vectors, has_evidence_ocr = _optional_texts(encoders, evidence_ocr)
@@ -141,6 +147,7 @@ class FusionInputs:
             vectors,
             present,
             signals,
+            read_relations(encoders, claims, texts, passages),
             claim_image_rows,
             evidence_image_rows,
             grids,
@@ -168,6 +175,7 @@ class FusionInputs:
             passages=torch.from_numpy(self.passages[rows]),
             has_passage=torch.from_numpy(self.has_passage[rows]),
             signals=torch.from_numpy(self.signals[rows]),
+            relations=torch.from_numpy(self.relations[rows]),
             claim_image=claim_image,
             has_claim_image=has_claim_image,
             evidence_image=evidence_image,
@@ -179,6 +187,30 @@ class FusionInputs:
         grids = np.zeros((len(rows), *self.grids.shape[1:]), dtype=np.float32)
         grids[present] = self.grids[rows[present]]
         return torch.from_numpy(grids), torch.from_numpy(present)
+
+
+def read_relations(
+    encoders: Encoders, claims: Sequence[str], texts: Sequence[Sequence[str]], passages: int
+) -> np.ndarray:
+    """What the passages of each claim say of it.
+
+    Args:
+        encoders: With a text relation encoder, or without one, when R is 0.
+        claims: N claims.
+        texts: For each the texts of its passages, K at most.
+        passages: K.
+
+    Returns:
+        (N, K, R) float32, zero rows where a claim has fewer passages.
+    """
+    pairs = [(claim, text) for claim, own in zip(claims, texts, strict=True) for text in own]
+    encoded = encoders.relations(pairs)
+    relations = np.zeros((len(claims), passages, encoded.shape[-1]), dtype=np.float32)
+    place = [(row, slot) for row, own in enumerate(texts) for slot in range(len(own))]
+    if place:
+        rows, slots = zip(*place, strict=True)
+        relations[list(rows), list(slots)] = encoded
+    return relations
 
 
 def _optional_texts(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from factcheck.encoders.relation import document_logits, passage_weights, unpack
 from factcheck.fusion.calibration import Calibration
 from factcheck.fusion.checkpoint import Checkpoint
 from factcheck.fusion.head import FusionHead
@@ -19,10 +20,15 @@ class RelationProbabilities:
     Attributes:
         text: (N, 3) of support, insufficient, refute.
         image: (N,) of the same picture; NaN where there are not two pictures.
+        passages: (N, K, 3) of the text relation of each passage by itself; NaN where there is none,
+            or no text relation encoder.
+        weights: (N, K) shares of the passages in the text relation encoder's reading; NaN likewise.
     """
 
     text: np.ndarray
     image: np.ndarray
+    passages: np.ndarray
+    weights: np.ndarray
 
     @property
     def label(self) -> np.ndarray:
@@ -38,6 +44,13 @@ class RelationProbabilities:
         """One example's text relation and image relation, as a verdict holds them."""
         text = dict(zip(TEXT_RELATIONS, map(float, self.text[row]), strict=True))
         return text, None if np.isnan(self.image[row]) else float(self.image[row])
+
+    def passage(self, row: int, place: int) -> tuple[dict[TextRelation, float], float] | None:
+        """What one passage says of the claim, and its share; None where nothing has read it."""
+        if np.isnan(self.weights[row, place]):
+            return None
+        values = map(float, self.passages[row, place])
+        return dict(zip(TEXT_RELATIONS, values, strict=True)), float(self.weights[row, place])
 
 
 def relation_logits(
@@ -80,4 +93,33 @@ def calibrated(
     return RelationProbabilities(
         calibration.text_probabilities(text),
         np.where(both, calibration.image_probabilities(image), np.nan),
+        *_passages(calibration, inputs),
     )
+
+
+def _passages(calibration: Calibration, inputs: FusionInputs) -> tuple[np.ndarray, np.ndarray]:
+    """(N, K, 3) probabilities and (N, K) weights of the passages, NaN where none was read."""
+    present = inputs.has_passage
+    if not inputs.relations.shape[-1]:
+        none = np.full(present.shape, np.nan)
+        return np.repeat(none[..., None], len(TEXT_RELATIONS), axis=-1), none
+    read = unpack(inputs.relations)
+    weights = passage_weights(torch.from_numpy(read.salience), torch.from_numpy(present)).numpy()
+    probabilities = calibration.passage_probabilities(read.logits)
+    return (
+        np.where(present[..., None], probabilities, np.nan),
+        np.where(present, weights, np.nan),
+    )
+
+
+def document_relation_logits(inputs: FusionInputs) -> np.ndarray | None:
+    """(N, 3) logits of the documents by the text relation encoder alone; None without one."""
+    if not inputs.relations.shape[-1]:
+        return None
+    read = unpack(inputs.relations)
+    logits: np.ndarray = document_logits(
+        torch.from_numpy(read.logits),
+        torch.from_numpy(read.salience),
+        torch.from_numpy(inputs.has_passage),
+    ).numpy()
+    return logits

@@ -3,7 +3,15 @@
 from factcheck.retrieval.hits import Hit, ImageHit
 from factcheck.retrieval.index import EvidenceIndex
 from factcheck.retrieval.manifest import Manifest
-from factcheck.retrieval.passages import split_passages
+from factcheck.retrieval.passages import split_passages, split_sentences
 from factcheck.retrieval.store import ImageRow
 
-__all__ = ["EvidenceIndex", "Hit", "ImageHit", "ImageRow", "Manifest", "split_passages"]
+__all__ = [
+    "EvidenceIndex",
+    "Hit",
+    "ImageHit",
+    "ImageRow",
+    "Manifest",
+    "split_passages",
+    "split_sentences",
+]

@@ -78,6 +78,16 @@ def split_passages(
     return passages
 
 
+def split_sentences(text: str) -> list[tuple[int, int]]:
+    """Where the sentences of a text begin and end, as `split_passages` sees them.
+
+    Returns:
+        Offsets of the first character and one past the last, in order. Together they hold all of
+        the text but white space; a text of nothing but white space has none.
+    """
+    return [(span.start, span.end) for span in _sentences(text) if span.end > span.start]
+
+
 def _sentences(text: str) -> Iterator[_Span]:
     """The sentences of a text, which together hold all of it but white space."""
     from nupunkt import sentence_spans

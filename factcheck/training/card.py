@@ -15,13 +15,14 @@ refused with others.
 ## What it was trained on
 
 {rows} rows of a folder in Factify 2's format, seed {seed}. Early stopping chose epoch {epoch} by
-weighted F1 on one part of the validation rows; calibration (a temperature and biases for each
-factor) was fitted on the other part.
+likelihood on one part of the validation rows; calibration (a temperature and biases for each
+factor) was fitted on a second part, and a third is kept back for `--max-error`.
 
 | | |
 | --- | --- |
 | text encoder | {text_encoder} (`{text_hash}`) |
 | image encoder | {image_encoder} (`{image_hash}`) |
+| text relation encoder | {relation_encoder} |
 | passages read | {passages}, of at most {characters} characters |
 | width, layers, heads | {width}, {layers}, {heads} |
 
@@ -43,13 +44,21 @@ F1 by label on the last of these:
 
 - The numbers above hold for data like these. On sources that training never saw the text relation
   is worse, and its confidence too high.
-- It compares sentence vectors and counts of words, names and numbers. It does not read a passage
-  word by word: a changed number or a negation can pass unseen.
+- {reading}
+- `--max-error` promises its error rate for claims like the rows kept back, and for no others.
 - Support means that the evidence given says the same as the claim, not that the claim is true.
 - The image relation says whether two pictures are the same photograph, not whether it shows what
   the claim says.
 - The training texts are English.
 """
+
+
+_WITH_RELATIONS = """\
+Each passage is read word by word beside the claim, but by a small network: a changed number, name
+  or negation can still pass unseen."""
+_WITHOUT_RELATIONS = """\
+It compares sentence vectors and counts of words, names and numbers. It does not read a passage
+  word by word: a changed number or a negation can pass unseen."""
 
 
 def fusion_card(settings: FusionTraining, config: CheckpointConfig, metrics: dict[str, Any]) -> str:
@@ -69,6 +78,10 @@ def fusion_card(settings: FusionTraining, config: CheckpointConfig, metrics: dic
         text_hash=config.text_encoder.sha256[:12],
         image_encoder=config.image_encoder.load,
         image_hash=config.image_encoder.sha256[:12],
+        relation_encoder="none"
+        if config.relation_encoder is None
+        else f"{config.relation_encoder.load} (`{config.relation_encoder.sha256[:12]}`)",
+        reading=_WITHOUT_RELATIONS if config.relation_encoder is None else _WITH_RELATIONS,
         passages=config.head.passages,
         characters=config.passages.max_characters,
         width=config.head.width,

@@ -4,12 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from factcheck.encoders import Encoders
 from factcheck.evaluation.splits import Split
-from factcheck.fusion.inputs import FusionInputs
+from factcheck.fusion.inputs import FusionInputs, read_relations
 from factcheck.fusion.signals import lexical_signals
 
 
-def with_distractors(split: Split, seed: int) -> FusionInputs:
+def with_distractors(
+    split: Split, encoders: Encoders, seed: int, share: float = 1.0
+) -> FusionInputs:
     """The same examples as retrieval would show them: passages of other documents among their own.
 
     A claim keeps a random number of its own passages, its best ones; the other places go to the
@@ -18,7 +21,10 @@ def with_distractors(split: Split, seed: int) -> FusionInputs:
 
     Args:
         split: The examples.
-        seed: Chooses how many of its own passages each keeps.
+        encoders: Those that it was encoded with.
+        seed: Chooses how many of its own passages each keeps, and which examples are mixed.
+        share: Part of the examples that is mixed; the others stay as they are. What is mixed must
+            be read by the text relation encoder, which takes time.
     """
     import faiss
 
@@ -32,10 +38,14 @@ def with_distractors(split: Split, seed: int) -> FusionInputs:
     documents_of: dict[str, set[str]] = {}
     for row in split.rows:
         documents_of.setdefault(row.claim.text, set()).add(row.document.text)
-    passages = np.zeros_like(inputs.passages)
-    present = np.zeros_like(inputs.has_passage)
-    signals = np.zeros_like(inputs.signals)
-    for example, row in enumerate(split.rows):
+    mixed = np.sort(rng.permutation(len(split))[: round(share * len(split))])
+    passages, present = inputs.passages.copy(), inputs.has_passage.copy()
+    signals, relations = inputs.signals.copy(), inputs.relations.copy()
+    for array in (passages, present, signals):
+        array[mixed] = 0
+    texts: list[list[str]] = []
+    for example in mixed.tolist():
+        row = split.rows[example]
         own = int(inputs.has_passage[example].sum())
         kept = int(rng.integers(1, max(1, min(own, places - 1)) + 1))
         entries = [(example, slot) for slot in range(kept)]
@@ -47,9 +57,15 @@ def with_distractors(split: Split, seed: int) -> FusionInputs:
                 entries.append((owner, int(slots[hit])))
         vectors = np.stack([inputs.passages[entry] for entry in entries])
         order = np.argsort(-(vectors @ inputs.claim_text[example]), kind="stable")
+        texts.append([])
         for place, (owner, slot) in enumerate(entries[i] for i in order):
             text = split.evidence[owner].passages[slot].passage.text
             passages[example, place] = inputs.passages[owner, slot]
             signals[example, place] = lexical_signals(row.claim.text, text)
             present[example, place] = True
-    return replace(inputs, passages=passages, has_passage=present, signals=signals)
+            texts[-1].append(text)
+    claims = [split.rows[example].claim.text for example in mixed]
+    relations[mixed] = read_relations(encoders, claims, texts, places)
+    return replace(
+        inputs, passages=passages, has_passage=present, signals=signals, relations=relations
+    )

@@ -4,14 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from factcheck.settings import FusionTraining, ImageEncoderTraining
+from factcheck.settings import FusionTraining, ImageEncoderTraining, TextRelationTraining
 
 
 def train(
-    settings: ImageEncoderTraining | FusionTraining,
+    settings: ImageEncoderTraining | FusionTraining | TextRelationTraining,
     data: Path,
     out: Path,
     on_progress: Callable[[str, int, int, dict[str, float]], None] | None = None,
+    cache: Path | None = None,
 ) -> dict[str, Any]:
     """Train what the settings describe.
 
@@ -22,6 +23,8 @@ def train(
         out: Run folder.
         on_progress: Called with a stage, steps done, steps in all (0 if unknown) and figures to
             show.
+        cache: A file with encodings of other runs, which the fusion head's training uses and adds
+            to.
 
     Returns:
         The run's metrics.
@@ -30,7 +33,11 @@ def train(
     if isinstance(settings, FusionTraining):
         from factcheck.training.fusion import train_fusion
 
-        return train_fusion(settings, data, out, on_progress)
+        return train_fusion(settings, data, out, on_progress, cache)
+    if isinstance(settings, TextRelationTraining):
+        from factcheck.training.text_relation import train_text_relation
+
+        return train_text_relation(settings, data, out, on_progress)
     from factcheck.training.image_encoder import train_image_encoder
 
     return train_image_encoder(settings, data, out, on_progress)

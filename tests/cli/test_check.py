@@ -136,3 +136,36 @@ def test_a_reading_without_the_extra(
     found = command("check", CLAIM, *given, "--ocr")
     assert found.code == 3
     assert "pip install rapidocr" in found.err
+
+
+def test_cannot_tell(
+    command: Command, given: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    refused = command("check", CLAIM, *given, "--max-error", "1.5")
+    assert (refused.code, refused.out) == (2, "")
+    assert "--max-error: 1.5 is not between 0 and 1" in refused.err
+    found = command("check", CLAIM, *given, "--max-error", "0.001", "--json")
+    verdict = Verdict.from_dict(found.envelope["result"])
+    assert verdict.decision is not None
+    assert not verdict.decision.answered
+    assert verdict.decision.threshold is None
+    words = " ".join(command("check", CLAIM, *given, "--max-error", "0.001").out.split())
+    assert "Verdict cannot tell" in words
+    assert f"Most likely {verdict.label}" in words
+    assert "at most 0.1% wrong labels cannot be promised at all" in words
+    words = " ".join(command("check", CLAIM, *given, "--max-error", "0.02").out.split())
+    assert "for at most 2.0% wrong labels it would have to be above" in words
+    given_label = command("check", CLAIM, *given, "--max-error", "0.9").out
+    assert "cannot tell" not in given_label
+    assert f"Possible  {verdict.label}" in given_label
+
+
+def test_each_passage_is_shown_with_what_it_says(command: Command, given: list[object]) -> None:
+    found = command("check", CLAIM, *given, "--json")
+    first = found.envelope["result"]["evidence"]["passages"][0]
+    assert sum(first["relation"].values()) == pytest.approx(1)
+    assert 0 <= first["weight"] <= 1
+    words = {"support": "Supports", "insufficient": "Leaves", "refute": "Contradicts"}
+    said = words[max(first["relation"], key=first["relation"].get)]
+    assert f"{said} the claim" in command("check", CLAIM, *given).out

@@ -47,7 +47,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_compose_train_and_evaluate(
-    command, data: Path, tiny_image_encoder_folder: Path, tmp_path: Path
+    command,
+    data: Path,
+    tiny_image_encoder_folder: Path,
+    relation_encoder_folder: Path,
+    tmp_path: Path,
 ) -> None:
     shares = {"train": [0.0, 0.5], "val": [0.5, 0.75], "test": [0.75, 1.0]}
     (tmp_path / "compose.yaml").write_text(
@@ -79,6 +83,7 @@ def test_compose_train_and_evaluate(
             {
                 "kind": "fusion",
                 "image_encoder": str(tiny_image_encoder_folder),
+                "relation_encoder": str(relation_encoder_folder),
                 "head": {"width": 16, "heads": 2, "layers": 1, "passages": 2},
                 "epochs": 1,
             }

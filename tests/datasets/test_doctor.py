@@ -1,11 +1,11 @@
 import csv
 import json
 import shutil
-import zipfile
 from pathlib import Path
 
 import pytest
 from conftest import save_photograph
+from factify2_folder import LAYOUTS
 
 from factcheck.datasets.doctor import examine, identify
 from factcheck.errors import InvalidInputError, MissingResourceError
@@ -135,45 +135,12 @@ def test_a_split_that_is_no_table_is_told_beside_the_others(folder):
     assert found["splits"]["val"]["rows"] == 5
 
 
-def _comma(folder):
-    write_table(folder / "val.csv", [row(20 + i, LABELS[i]) for i in range(5)], ",")
-
-
-def _spelling(folder):
-    text = (folder / "val.csv").read_text()
-    text = text.replace("Claim OCR\tDocument OCR", "claim_ocr\tdocument_ocr")
-    (folder / "val.csv").write_text(text.replace("Category", "category"))
-
-
-def _no_category(folder):
-    lines = (folder / "val.csv").read_text().splitlines()
-    cells = [line.split("\t") for line in lines]
-    (folder / "val.csv").write_text("\n".join("\t".join(c[:5] + c[6:]) for c in cells) + "\n")
-
-
-def _flat(folder):
-    for path in sorted((folder / "images-val").glob("*/*/*.jpg")):
-        path.rename(path.parent.parent / path.name)
-
-
-def _zipped(folder):
-    with zipfile.ZipFile(folder / "images-val.zip", "w") as archive:
-        for path in sorted((folder / "images-val").rglob("*.jpg")):
-            archive.write(path, path.relative_to(folder))
-    shutil.rmtree(folder / "images-val")
-
-
-def _zipped_flat(folder):
-    _flat(folder)
-    _zipped(folder)
-
-
-@pytest.mark.parametrize("change", [_comma, _spelling, _flat, _zipped, _zipped_flat, _no_category])
-def test_every_layout_says_the_same(folder, change):
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_says_the_same(folder, layout):
     before = examine(folder)["splits"]["val"]
-    change(folder)
+    LAYOUTS[layout](folder)
     after = examine(folder)["splits"]["val"]
-    assert after["labels"] == ({"no label": 5} if change is _no_category else before["labels"])
+    assert after["labels"] == ({"no label": 5} if layout == "no Category" else before["labels"])
     for figure in ("rows", "pictures", "duplicates", "words", "pictures_sha256"):
         assert after[figure] == before[figure]
 

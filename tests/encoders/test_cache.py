@@ -1,6 +1,8 @@
 """The encoding cache: by content, shared, and safe against a crash."""
 
 import multiprocessing
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +54,55 @@ def test_several_processes_write_at_once(tmp_path: Path) -> None:
         found = cache.get([i.to_bytes(4) for i in [*range(75), *range(100, 150)]])
     assert len(found) == 125
     assert all(int.from_bytes(key) == value[0] for key, value in found.items())
+
+
+BATCH = 40
+
+
+def write_on_and_on(path: Path, first: int) -> None:
+    """Put batches of one value each until killed, and say so after each."""
+    with EncodingCache(path) as cache:
+        for number in range(first, first + 10_000):
+            keys = [number.to_bytes(4) + bytes([place]) for place in range(BATCH)]
+            cache.put((key, np.full(512, number, np.float32)) for key in keys)
+            sys.stdout.write(f"{number}\n")
+            sys.stdout.flush()
+
+
+def test_a_killed_writer_leaves_whole_batches(tmp_path: Path) -> None:
+    path = tmp_path / "cache.sqlite"
+    told = 0
+    for round_ in range(4):
+        first = 20_000 * round_
+        code = f"from test_cache import *; write_on_and_on(Path({str(path)!r}), {first})"
+        writer = subprocess.Popen(
+            [sys.executable, "-c", code], cwd=Path(__file__).parent, stdout=subprocess.PIPE
+        )
+        assert writer.stdout is not None
+        # Somewhere in a batch, no two times at the same place.
+        for _ in range(5 + 7 * round_):
+            last = int(writer.stdout.readline())
+        writer.kill()
+        writer.wait()
+        writer.stdout.close()
+        told += last - first + 1
+        with EncodingCache(path) as cache:
+            numbers = range(first, first + 10_000)
+            whole = 0
+            for number in numbers:
+                keys = [number.to_bytes(4) + bytes([place]) for place in range(BATCH)]
+                found = cache.get(keys)
+                assert len(found) in (0, BATCH)
+                assert all((value == number).all() for value in found.values())
+                if not found:
+                    break
+                whole += 1
+            # What was told to be there is there; a batch more may be.
+            assert whole >= last - first + 1
+    assert told >= 5 + 12 + 19 + 26
+    with EncodingCache(path) as cache:
+        cache.put([(b"after", np.ones(3))])
+        assert cache.get([b"after"])[b"after"].tolist() == [1, 1, 1]
 
 
 def test_another_file_is_refused(tmp_path: Path) -> None:

@@ -5,11 +5,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from factify2_folder import LAYOUTS
 
 from factcheck.datasets import read_factify2
 from factcheck.errors import InvalidInputError, MissingResourceError
 from factcheck.evaluation import evaluate_split
 from factcheck.evaluation.baselines import BASELINES
+from factcheck.evaluation.evaluate import merge_runs
+from factcheck.evaluation.runs import Shard
 from factcheck.evaluation.splits import encode_split
 from factcheck.evidence import Reading
 from factcheck.pipeline import FactChecker
@@ -132,3 +135,75 @@ def test_baselines_learn_what_they_can(checker: FactChecker, factify2_folder: Pa
         accuracy[name] = (probabilities.argmax(axis=1) == test.labels).mean()
     assert accuracy["majority"] == pytest.approx(0.2)
     assert accuracy["similarity + random forest"] > 0.5
+
+
+@pytest.fixture(scope="module")
+def small(factify2_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twenty rows of `val`, with their pictures by class."""
+    folder = tmp_path_factory.mktemp("layouts") / "small"
+    shutil.copytree(factify2_folder / "images-val", folder / "images-val")
+    lines = (factify2_folder / "val.csv").read_text().splitlines(keepends=True)
+    (folder / "val.csv").write_text("".join(lines[:21]))
+    return folder
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_gives_the_same_verdicts(
+    checker: FactChecker, small: Path, layout: str, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(small, tmp_path / "other"))
+    LAYOUTS[layout](folder)
+    before = evaluate_split(checker, small, "val", tmp_path / "before")
+    after = evaluate_split(checker, folder, "val", tmp_path / "after")
+    for figure in ("rows", "rows_without_two_pictures"):
+        assert after[figure] == before[figure]
+    assert before["rows_without_two_pictures"] == 0
+    assert ("weighted_f1" in after) == (layout != "no Category")
+    if layout != "no Category":
+        assert after["weighted_f1"] == before["weighted_f1"]
+    for name in ("before", "after"):
+        assert (tmp_path / name / "predictions.jsonl").exists()
+    rows = [
+        [json.loads(line) for line in (tmp_path / name / "predictions.jsonl").open()]
+        for name in ("before", "after")
+    ]
+    for one, other in zip(*rows, strict=True):
+        assert other["probabilities"] == one["probabilities"]
+        assert other["true_label"] == (None if layout == "no Category" else one["true_label"])
+
+
+def test_labels_at_an_error_rate(
+    checker: FactChecker, factify2_folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    plain = evaluate_split(checker, factify2_folder, "test")
+    found = evaluate_split(checker, factify2_folder, "test", out, max_error=0.3)
+    assert {key: found[key] for key in plain} == plain
+    rows = [json.loads(line) for line in (out / "predictions.jsonl").open()]
+    answered = [row for row in rows if row["decision"]["answered"]]
+    wrong = [row for row in answered if row["label"] != row["true_label"]]
+    held = [row for row in rows if row["true_label"] in row["decision"]["possible_labels"]]
+    assert found["max_error"] == 0.3
+    assert found["answered"] == pytest.approx(len(answered) / 40)
+    assert found["wrong_labels"] == pytest.approx(len(wrong) / 40)
+    if answered:
+        assert found["error_among_answered"] == pytest.approx(len(wrong) / len(answered))
+    assert found["possible_labels_hold_truth"] == pytest.approx(len(held) / 40)
+    sizes = [len(row["decision"]["possible_labels"]) for row in rows]
+    assert found["mean_possible_labels"] == pytest.approx(sum(sizes) / 40)
+    assert json.loads((out / "run.json").read_text())["max_error"] == 0.3
+    none = evaluate_split(checker, factify2_folder, "test", max_error=0.001)
+    assert (none["answered"], none["error_among_answered"]) == (0.0, None)
+
+
+def test_a_run_at_another_error_rate_is_another_run(
+    checker: FactChecker, factify2_folder: Path, tmp_path: Path
+) -> None:
+    parts = []
+    for number, max_error in ((1, 0.2), (2, 0.3)):
+        out = tmp_path / str(number)
+        shard = Shard(number, 2)
+        evaluate_split(checker, factify2_folder, "test", out, shard=shard, max_error=max_error)
+        parts.append(out)
+    with pytest.raises(InvalidInputError, match="is not of the same run"):
+        merge_runs(parts, factify2_folder)

@@ -22,7 +22,7 @@ from factcheck.evaluation.stress import (
 from factcheck.fusion.inputs import FusionInputs
 from factcheck.fusion.signals import lexical_signals
 
-PASSAGES = {"passages", "has_passage", "signals"}
+PASSAGES = {"passages", "has_passage", "signals", "relations"}
 
 
 @pytest.fixture
@@ -47,16 +47,21 @@ def changed_arrays(stress: Stress, inputs: FusionInputs) -> set[str]:
 @pytest.mark.parametrize(
     ("change", "arrays"),
     [
-        (lambda split: shuffle_documents(split, 0), PASSAGES - {"has_passage"}),
-        (lambda split: swap_images(split, 0), {"claim_image_rows"}),
-        (drop_document_image, {"evidence_image_rows"}),
-        (drop_images, {"claim_image_rows", "evidence_image_rows"}),
-        (drop_ocr, {"claim_ocr", "has_claim_ocr"}),
+        (lambda split, by: shuffle_documents(split, by, 0), PASSAGES - {"has_passage"}),
+        (lambda split, _: swap_images(split, 0), {"claim_image_rows"}),
+        (lambda split, _: drop_document_image(split), {"evidence_image_rows"}),
+        (lambda split, _: drop_images(split), {"claim_image_rows", "evidence_image_rows"}),
+        (lambda split, _: drop_ocr(split), {"claim_ocr", "has_claim_ocr"}),
     ],
 )
-def test_only_what_it_says(val: Split, change: Callable[[Split], Stress], arrays: set[str]) -> None:
+def test_only_what_it_says(
+    val: Split,
+    encoders: Encoders,
+    change: Callable[[Split, Encoders], Stress],
+    arrays: set[str],
+) -> None:
     before = {field.name: getattr(val.inputs, field.name).copy() for field in fields(val.inputs)}
-    stress = change(val)
+    stress = change(val, encoders)
     assert changed_arrays(stress, val.inputs) == arrays
     assert all(np.array_equal(getattr(val.inputs, name), array) for name, array in before.items())
     for name in arrays:
@@ -70,8 +75,8 @@ def passages_of(split: Split, row: int) -> set[str]:
     return {cited.passage.text for cited in split.evidence[row].passages}
 
 
-def test_shuffled_documents(val: Split) -> None:
-    stress = shuffle_documents(val, 0)
+def test_shuffled_documents(val: Split, encoders: Encoders) -> None:
+    stress = shuffle_documents(val, encoders, 0)
     assert stress.changed.sum() > 50
     vectors = {
         cited.passage.text: val.inputs.passages[row, place]
@@ -91,6 +96,9 @@ def test_shuffled_documents(val: Split) -> None:
         for place, text in enumerate(shown):
             expected = lexical_signals(val.rows[row].claim.text, text)
             assert (stress.inputs.signals[row, place] == expected).all()
+            [read] = encoders.relations([(val.rows[row].claim.text, text)])
+            assert stress.inputs.relations[row, place] == pytest.approx(read, abs=1e-4)
+        assert not stress.inputs.relations[row, count:].any()
         assert not stress.inputs.signals[row, count:].any()
         similar = stress.inputs.passages[row, :count] @ val.inputs.claim_text[row]
         assert (np.diff(similar) <= 1e-6).all()
@@ -100,7 +108,9 @@ def test_shuffled_documents(val: Split) -> None:
     )
 
 
-def test_shuffled_documents_of_several_passages(splits: tuple[Split, Split]) -> None:
+def test_shuffled_documents_of_several_passages(
+    splits: tuple[Split, Split], encoders: Encoders
+) -> None:
     """Passages that were in order for one claim are put in order for another."""
     split = splits[1].take(np.array([0, 1]))
     passages, present = split.inputs.passages.copy(), np.zeros_like(split.inputs.has_passage)
@@ -118,7 +128,7 @@ def test_shuffled_documents_of_several_passages(splits: tuple[Split, Split]) -> 
         inputs=replace(split.inputs, passages=passages, has_passage=present),
         evidence=evidence,
     )
-    stress = shuffle_documents(both, 0)
+    stress = shuffle_documents(both, encoders, 0)
     for row in (0, 1):
         similar = passages[row, :2] @ split.inputs.claim_text[row]
         best = passages[row, int(similar.argmax())]
@@ -149,8 +159,11 @@ def test_what_is_dropped(val: Split) -> None:
     assert not ocr.inputs.has_claim_ocr.any()
 
 
-def test_a_seed_gives_one_shuffle(val: Split) -> None:
-    for change in (shuffle_documents, swap_images):
+def test_a_seed_gives_one_shuffle(val: Split, encoders: Encoders) -> None:
+    def shuffled(split: Split, seed: int) -> Stress:
+        return shuffle_documents(split, encoders, seed)
+
+    for change in (shuffled, swap_images):
         first, again, other = (change(val, seed).inputs for seed in (1, 1, 2))
         assert changed_arrays(Stress(first, np.zeros(0)), again) == set()
         assert changed_arrays(Stress(first, np.zeros(0)), other)
@@ -181,7 +194,7 @@ def test_masked_claims(val: Split, encoders: Encoders) -> None:
     inputs = replace(val.inputs, claim_text=encoders.texts([row.claim.text for row in rows]))
     stress = mask_debunking_words(replace(val, rows=rows, inputs=inputs), encoders)
     assert np.flatnonzero(stress.changed).tolist() == [2, 7]
-    assert changed_arrays(stress, inputs) <= {"claim_text", "passages", "signals"}
+    assert changed_arrays(stress, inputs) <= {"claim_text", "passages", "signals", "relations"}
     for place in range(len(val)):
         text = f"news: {val.rows[place].claim.text}" if place in (2, 7) else rows[place].claim.text
         assert stress.inputs.claim_text[place] == pytest.approx(encoders.texts([text])[0], abs=1e-5)

@@ -11,14 +11,14 @@ from factcheck.fusion.signals import SIGNALS
 from factcheck.records import LABELS, TEXT_RELATIONS, label_probabilities
 from factcheck.settings import FusionHeadSettings
 
-TEXT, IMAGE, TOKENS, PASSAGES = 24, 16, 4, 3
+TEXT, IMAGE, TOKENS, PASSAGES, RELATION = 24, 16, 4, 3, 20
 
 
 @pytest.fixture(scope="module")
 def head() -> FusionHead:
     torch.manual_seed(0)
     settings = FusionHeadSettings(width=32, heads=4, layers=2, passages=PASSAGES)
-    return FusionHead(settings, TEXT, IMAGE, TOKENS).eval()
+    return FusionHead(settings, TEXT, IMAGE, TOKENS, RELATION).eval()
 
 
 @pytest.fixture
@@ -39,6 +39,7 @@ def batch() -> FusionBatch:
         passages=vectors(4, PASSAGES, TEXT),
         has_passage=torch.tensor([[1, 1, 1], [1, 1, 0], [1, 0, 0], [1, 1, 1]]).bool(),
         signals=torch.rand(4, PASSAGES, len(SIGNALS), generator=generator),
+        relations=vectors(4, PASSAGES, RELATION),
         claim_image=vectors(4, TOKENS, IMAGE),
         has_claim_image=present,
         evidence_image=vectors(4, TOKENS, IMAGE),
@@ -67,6 +68,7 @@ MASKED = {
     "evidence_ocr": "has_evidence_ocr",
     "passages": "has_passage",
     "signals": "has_passage",
+    "relations": "has_passage",
     "claim_image": "has_claim_image",
     "evidence_image": "has_evidence_image",
 }
@@ -86,6 +88,41 @@ def test_what_is_present_is_read(head: FusionHead, batch: FusionBatch, name: str
     values = getattr(batch, name)
     other = replace(batch, **{name: torch.rand_like(values)})
     assert not torch.allclose(head(batch).text, head(other).text, atol=1e-4)
+
+
+WITHOUT = {
+    "images": ("claim_image", "evidence_image"),
+    "ocr": ("claim_ocr", "evidence_ocr"),
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT)
+def test_a_head_without_something_does_not_read_it(batch: FusionBatch, name: str) -> None:
+    settings = FusionHeadSettings(width=32, heads=4, layers=1, passages=PASSAGES, without=(name,))
+    head = FusionHead(settings, TEXT, IMAGE, TOKENS, RELATION).eval()
+    noise = {part: torch.rand_like(getattr(batch, part)) for part in WITHOUT[name]}
+    before, after = head(batch), head(replace(batch, **noise))
+    assert torch.equal(before.text, after.text)
+    assert torch.equal(before.label, after.label)
+
+
+def test_a_head_without_image_tokens_reads_the_pooled_vector_alone(batch: FusionBatch) -> None:
+    settings = FusionHeadSettings(width=32, heads=4, layers=1, without=("image-tokens",))
+    head = FusionHead(settings, TEXT, IMAGE, TOKENS, RELATION).eval()
+    turned = replace(batch, claim_image=batch.claim_image.flip(1))
+    assert torch.allclose(head(batch).image, head(turned).image, atol=1e-6)
+    mean = batch.claim_image.mean(dim=1, keepdim=True).expand_as(batch.claim_image)
+    pooled = head(replace(batch, claim_image=mean))
+    assert torch.allclose(head(batch).image, pooled.image, atol=1e-6)
+    other = replace(batch, claim_image=torch.rand_like(batch.claim_image))
+    assert not torch.allclose(head(batch).image, head(other).image, atol=1e-4)
+
+
+def test_a_head_without_comparisons_does_not_read_what_only_they_do(batch: FusionBatch) -> None:
+    settings = FusionHeadSettings(width=32, heads=4, layers=1, without=("comparisons",))
+    head = FusionHead(settings, TEXT, IMAGE, TOKENS).eval()
+    noise = replace(batch, signals=torch.rand_like(batch.signals))
+    assert torch.equal(head(batch).text, head(noise).text)
 
 
 def test_a_batch_gives_what_single_examples_give(head: FusionHead, batch: FusionBatch) -> None:

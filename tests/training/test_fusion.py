@@ -21,13 +21,14 @@ from factcheck.training.distractors import with_distractors
 from factcheck.training.fusion import hide, relation_loss
 
 
-def settings(image_encoder: Path, **changes: Any) -> FusionTraining:
+def settings(image_encoder: Path, relation_encoder: Path | None, **changes: Any) -> FusionTraining:
     return FusionTraining.model_validate(
         {
             "kind": "fusion",
             "image_encoder": str(image_encoder),
+            "relation_encoder": None if relation_encoder is None else str(relation_encoder),
             "head": {"width": 48, "heads": 4, "layers": 1, "passages": 3},
-            "epochs": 6,
+            "epochs": 10,
             "batch_size": 32,
             "learning_rate": 3e-3,
             "distractors": 0.1,
@@ -38,10 +39,13 @@ def settings(image_encoder: Path, **changes: Any) -> FusionTraining:
 
 @pytest.fixture(scope="module")
 def run(
-    tiny_image_encoder_folder: Path, factify2_folder: Path, tmp_path_factory: pytest.TempPathFactory
+    tiny_image_encoder_folder: Path,
+    relation_encoder_folder: Path,
+    factify2_folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     out = tmp_path_factory.mktemp("run") / "fusion"
-    train(settings(tiny_image_encoder_folder), factify2_folder, out)
+    train(settings(tiny_image_encoder_folder, relation_encoder_folder), factify2_folder, out)
     return out
 
 
@@ -51,7 +55,7 @@ def test_it_learns_and_says_how_well(run: Path) -> None:
     assert metrics["test"]["text_relation_accuracy"] > 0.8
     assert metrics["rows"] == {"train": 200, "val": 60}
     assert (run / "log.csv").read_text().count("\n") > 2
-    assert json.loads((run / "settings.json").read_text())["epochs"] == 6
+    assert json.loads((run / "settings.json").read_text())["epochs"] == 10
 
 
 def test_the_checkpoint_loads_with_its_card_and_gives_verdicts(
@@ -62,14 +66,23 @@ def test_the_checkpoint_loads_with_its_card_and_gives_verdicts(
     assert checkpoint.config.text_encoder.sha256[:12] in card
     assert "| test | 40 |" in card
     assert checkpoint.calibration.text_temperature != 1.0
+    assert checkpoint.calibration.passage_temperature != 1.0
+    # Of 60 validation rows a third each is for stopping, for calibration, and kept back.
+    assert checkpoint.calibration.conformal is not None
+    assert len(checkpoint.calibration.conformal.truth) == 20
     trained = FactChecker(checkpoint, checker.encoders)
     assert trained.checkpoint.sha256 != checker.checkpoint.sha256
 
 
 def test_the_same_seed_gives_the_same_weights(
-    run: Path, tiny_image_encoder_folder: Path, factify2_folder: Path, tmp_path: Path
+    run: Path,
+    tiny_image_encoder_folder: Path,
+    relation_encoder_folder: Path,
+    factify2_folder: Path,
+    tmp_path: Path,
 ) -> None:
-    train(settings(tiny_image_encoder_folder), factify2_folder, tmp_path / "again")
+    again_settings = settings(tiny_image_encoder_folder, relation_encoder_folder)
+    train(again_settings, factify2_folder, tmp_path / "again")
     first, again = (
         load_checkpoint(run / "checkpoint"),
         load_checkpoint(tmp_path / "again/checkpoint"),
@@ -100,8 +113,8 @@ def test_a_split_knows_the_truth(split: Split) -> None:
     assert both.tolist() == (split.same_picture == 1).tolist()
 
 
-def test_distractors_fill_up_in_order_of_similarity(split: Split) -> None:
-    mixed = with_distractors(split, seed=0)
+def test_distractors_fill_up_in_order_of_similarity(split: Split, encoders: Encoders) -> None:
+    mixed = with_distractors(split, encoders, seed=0)
     assert mixed.has_passage.sum() > split.inputs.has_passage.sum()
     cosines = np.einsum("nd,nkd->nk", mixed.claim_text, mixed.passages)
     for row in range(len(split)):
@@ -109,6 +122,35 @@ def test_distractors_fill_up_in_order_of_similarity(split: Split) -> None:
         assert np.all(np.diff(present) <= 1e-5)
         own = {vector.tobytes() for vector in split.inputs.passages[row]}
         assert any(vector.tobytes() in own for vector in mixed.passages[row])
+        assert mixed.relations[row][mixed.has_passage[row]].any(axis=1).all()
+        assert not mixed.relations[row][~mixed.has_passage[row]].any()
+
+
+def test_only_a_share_of_the_examples_is_mixed(split: Split, encoders: Encoders) -> None:
+    mixed = with_distractors(split, encoders, seed=0, share=0.25)
+    changed = (mixed.passages != split.inputs.passages).any(axis=(1, 2))
+    assert 5 < changed.sum() <= 15
+    for name in ("has_passage", "signals", "relations"):
+        same = getattr(mixed, name)[~changed] == getattr(split.inputs, name)[~changed]
+        assert same.all()
+
+
+def test_a_head_can_be_trained_without_text_relations(
+    tiny_image_encoder_folder: Path, factify2_folder: Path, tmp_path: Path
+) -> None:
+    plain = settings(tiny_image_encoder_folder, None, epochs=1, conformal_share=0)
+    train(plain, factify2_folder, tmp_path / "run")
+    checkpoint = load_checkpoint(tmp_path / "run" / "checkpoint")
+    assert checkpoint.config.relation_encoder is None
+    assert not checkpoint.head.reads_relations
+    assert checkpoint.calibration.conformal is None
+
+
+def test_validation_rows_must_be_left_to_stop_by(
+    tiny_image_encoder_folder: Path, relation_encoder_folder: Path
+) -> None:
+    with pytest.raises(ValueError, match="leave no validation rows"):
+        settings(tiny_image_encoder_folder, relation_encoder_folder, conformal_share=0.7)
 
 
 def test_the_loss_ignores_an_unknown_picture() -> None:

@@ -1,0 +1,136 @@
+"""Text pairs that the text relation encoder is trained on: balanced within each source.
+
+A source whose refuted claims outnumber the others teaches that its kind of claim is refuted, and a
+new source of that kind then is refuted throughout. So each source gives as many rows of every
+relation as it can, and what it lacks is made: open pairs from similar evidence of other claims
+(`insufficient`), refuted ones by changing a detail of supported ones (`claim_edits`).
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+
+from factcheck.datasets.claim_edits import make_false
+from factcheck.datasets.insufficient import attached_evidence, make_insufficient
+from factcheck.datasets.text_relations import TextRelationRow
+from factcheck.datasets.text_splits import split_texts
+from factcheck.records import TEXT_RELATIONS, TextRelation
+from factcheck.settings import TextRelationTraining
+
+UNEVEN = 1.25
+"""A source gives at most this many times as many rows of a relation as of its rarest."""
+
+
+@dataclass(frozen=True)
+class RelationPools:
+    """Rows to draw from, by source and relation.
+
+    Attributes:
+        rows: For each source its rows of each relation.
+        editable: For each source the supported rows that `claim_edits.make_false` can change.
+    """
+
+    rows: Mapping[str, Mapping[TextRelation, Sequence[TextRelationRow]]]
+    editable: Mapping[str, Sequence[TextRelationRow]]
+
+
+def relation_pools(
+    settings: TextRelationTraining, rows: Sequence[TextRelationRow]
+) -> RelationPools:
+    """The rows of a training run, by source and relation, made ones included.
+
+    Args:
+        settings: The run.
+        rows: All text pairs.
+    """
+    members = {member for source in settings.sources.values() for member in source.members}
+    rows = sorted((row for row in rows if row.source in members), key=lambda row: row.id)
+    used = {name: s for name, s in settings.sources.items() if name not in settings.held_out}
+    name_of = {member: name for name, source in used.items() for member in source.members}
+    loose = {name for source in settings.sources.values() for name in source.loose}
+    # Held-out sources are divided with the others, so that leaving one out moves no other text.
+    divided = split_texts(rows, settings.shares, loose)["relation"]
+    by_source: dict[str, list[TextRelationRow]] = defaultdict(list)
+    for row in divided:
+        if row.source in name_of:
+            by_source[name_of[row.source]].append(row)
+    attached = attached_evidence(rows)
+    pools: dict[str, dict[TextRelation, list[TextRelationRow]]] = {}
+    editable: dict[str, list[TextRelationRow]] = {}
+    for source in sorted(by_source):
+        own = by_source[source]
+        rng = Random(f"{settings.seed}/{source}")
+        pool = {
+            relation: [row for row in own if row.relation is relation]
+            for relation in TEXT_RELATIONS
+        }
+        if settings.made_insufficient:
+            most = max(len(pool[TextRelation.SUPPORT]), len(pool[TextRelation.REFUTE]))
+            pool[TextRelation.INSUFFICIENT] += make_insufficient(
+                own,
+                attached,
+                most - len(pool[TextRelation.INSUFFICIENT]),
+                settings.most_overlap,
+                rng,
+            )
+        pools[source] = pool
+        # What can be changed does not depend on the draw, only to what.
+        editable[source] = [
+            row
+            for row in pool[TextRelation.SUPPORT]
+            if make_false(row.claim, row.evidence_text, Random(row.id)) is not None
+        ]
+    return RelationPools(pools, editable)
+
+
+def draw_epoch(
+    settings: TextRelationTraining, pools: RelationPools, epoch: int
+) -> list[TextRelationRow]:
+    """The rows of one epoch, in random order.
+
+    Args:
+        settings: The run.
+        pools: From `relation_pools`.
+        epoch: Which; each has a draw of its own.
+    """
+    rng = Random(f"{settings.seed}/epoch/{epoch}")
+    drawn: list[TextRelationRow] = []
+    if not settings.balanced:
+        everything = [
+            row
+            for pool in pools.rows.values()
+            for relation_rows in pool.values()
+            for row in relation_rows
+        ]
+        return rng.sample(everything, min(settings.rows, len(everything)))
+    weights = sum(settings.sources[source].weight for source in pools.rows)
+    for source, pool in pools.rows.items():
+        wanted = settings.rows * settings.sources[source].weight / weights / len(TEXT_RELATIONS)
+        editable = pools.editable[source]
+        sizes = {relation: len(rows) for relation, rows in pool.items()}
+        made = 0
+        if settings.made_false:
+            short = min(sizes[TextRelation.SUPPORT], int(wanted)) - sizes[TextRelation.REFUTE]
+            made = max(0, min(len(editable), short))
+        made = max(made, int(settings.edited * min(len(editable), wanted)))
+        sizes[TextRelation.REFUTE] += made
+        # A source may lack a relation altogether; those that it has are still made even.
+        rarest = min(size for size in sizes.values() if size)
+        most = int(min(wanted, UNEVEN * rarest))
+        false = _made_false(rng.sample(editable, min(made, most)), rng)
+        for relation, rows in pool.items():
+            kept = most - (len(false) if relation is TextRelation.REFUTE else 0)
+            drawn += rng.sample(rows, min(len(rows), kept))
+        drawn += false
+    rng.shuffle(drawn)
+    return drawn
+
+
+def _made_false(rows: Sequence[TextRelationRow], rng: Random) -> list[TextRelationRow]:
+    made = []
+    for row in rows:
+        claim = make_false(row.claim, row.evidence_text, rng)
+        if claim is not None:
+            made.append(replace(row, id=f"{row.id}~", claim=claim, relation=TextRelation.REFUTE))
+    return made

@@ -1,0 +1,338 @@
+"""The text relation encoder: a claim and a passage in, what the passage says of the claim out.
+
+A cross-encoder (arXiv:1810.04805, section 4.1: both texts in one sequence), because similarity is
+not entailment: two texts that differ in a number or a "not" have nearly the same sentence vector,
+and only a network that reads both word by word can tell them apart. Read out is the mean over all
+tokens, as in the text encoder that it starts from, whose first token says little.
+
+A document of several passages is read passage by passage. Each passage has a salience, and the
+document's relation is the mean of its passages' logits, weighted by a softmax over their saliences
+(attention pooling, arXiv:1802.04712, section 2.4). So long articles are not cut short, and what
+each passage contributes can be said.
+
+The word embeddings are those of the text encoder and are not trained: words that training never saw
+stay where their neighbours are, and the weights that ship hold the layers alone.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import torch
+from pydantic import Field, ValidationError
+from torch import Tensor, nn
+
+from factcheck.encoders.text import EMBEDDED as EMBEDDED_TEXT
+from factcheck.encoders.text import TextEncoder
+from factcheck.encoders.weights import weights_hash
+from factcheck.errors import InvalidInputError, MissingResourceError
+from factcheck.settings import Settings, first_problem
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+EMBEDDED = "embedded"
+"""Name of the text relation encoder that the package carries."""
+
+EMBEDDED_FOLDER = Path(__file__).parent.parent / "pretrained" / "text-relation-minilm"
+
+RELATIONS = 3
+BATCH_SIZE = 32
+
+# Not trained and not stored: they are the text encoder's own.
+_SHARED = "body.embeddings."
+
+
+class RelationConfig(Settings):
+    """What `config.json` of a text relation encoder says.
+
+    Attributes:
+        base: The text encoder whose architecture and embeddings it has: `embedded`, a folder, or a
+            sentence-transformers model of the hub.
+        base_sha256: Hash of that text encoder's weights.
+        max_tokens: Longest sequence of claim and passage together; the longer of the two is cut.
+        layers: Of the text encoder's layers only so many, the lower ones; all without a number.
+    """
+
+    base: str = EMBEDDED_TEXT
+    base_sha256: str
+    max_tokens: int = Field(ge=16, le=8192)
+    layers: int | None = Field(None, ge=1)
+
+
+@dataclass(frozen=True)
+class RelationEncodings:
+    """What the text relation encoder gives for N pairs of claim and passage.
+
+    Attributes:
+        vectors: (N, D) float32, the mean state of the tokens.
+        logits: (N, 3) float32, of support, insufficient, refute.
+        salience: (N,) float32, how much the passage counts among a document's; a logit.
+    """
+
+    vectors: np.ndarray
+    logits: np.ndarray
+    salience: np.ndarray
+
+    @property
+    def packed(self) -> np.ndarray:
+        """(N, D + 4) float32: vectors, logits and salience side by side."""
+        return np.concatenate([self.vectors, self.logits, self.salience[:, None]], axis=1)
+
+
+class RelationNetwork(nn.Module):
+    """A Transformer with two readouts of the mean over its tokens.
+
+    Args:
+        body: The Transformer; its embeddings are frozen, and it drops nothing out: on a processor
+            that takes a third of a training step, for little in a single epoch.
+        dropout: Before the readouts, in training.
+    """
+
+    def __init__(self, body: PreTrainedModel, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.body = body
+        self.embeddings.requires_grad_(False)
+        body.config.attention_probs_dropout_prob = 0.0
+        for module in body.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
+        width = body.config.hidden_size
+        self.dropout = nn.Dropout(dropout)
+        self.relation = nn.Linear(width, RELATIONS)
+        self.salience = nn.Linear(width, 1)
+        for layer in (self.relation, self.salience):
+            nn.init.normal_(layer.weight, std=0.02)
+            nn.init.zeros_(layer.bias)
+
+    @property
+    def embeddings(self) -> nn.Module:
+        """The text encoder's, frozen."""
+        embeddings: nn.Module = self.body.embeddings  # type: ignore[assignment]
+        return embeddings
+
+    def forward(self, tokens: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Vectors (B, D), relation logits (B, 3) and saliences (B,) of B tokenised pairs."""
+        states = self.body(**tokens).last_hidden_state
+        present = tokens["attention_mask"][..., None].to(states.dtype)
+        vectors = (states * present).sum(dim=1) / present.sum(dim=1)
+        dropped = self.dropout(vectors)
+        return vectors, self.relation(dropped), self.salience(dropped).squeeze(-1)
+
+
+def document_logits(logits: Tensor, salience: Tensor, present: Tensor) -> Tensor:
+    """Relation logits of documents from those of their passages.
+
+    Args:
+        logits: (B, K, 3) of the passages.
+        salience: (B, K) of the passages.
+        present: (B, K) bool; at least one a row, else the row is zero.
+
+    Returns:
+        (B, 3), the mean of the passages' logits weighted by a softmax over saliences.
+    """
+    return (passage_weights(salience, present)[..., None] * logits).sum(dim=1)
+
+
+def passage_weights(salience: Tensor, present: Tensor) -> Tensor:
+    """(B, K) shares of the passages in their document's relation, a softmax over saliences.
+
+    Args:
+        salience: (B, K) of the passages.
+        present: (B, K) bool; a row without any has only zeros.
+    """
+    lowest = torch.finfo(salience.dtype).min
+    return salience.masked_fill(~present, lowest).softmax(dim=-1) * present
+
+
+class RelationEncoder:
+    """A text relation cross-encoder behind a narrow interface.
+
+    Attributes:
+        name: What it was loaded as.
+        config: What its folder says.
+        network: The network, in evaluation mode.
+        sha256: Hash of all its weights, the embeddings included.
+        dimension: Width D of its vectors.
+        width: Width D + 4 of its packed encodings.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        config: RelationConfig,
+        network: RelationNetwork,
+        tokenizer: PreTrainedTokenizerBase,
+    ) -> None:
+        self.name = name
+        self.config = config
+        self.network = network.eval()
+        self.sha256 = weights_hash(network)
+        self.dimension: int = network.body.config.hidden_size
+        self.width = self.dimension + RELATIONS + 1
+        self._tokenizer = tokenizer
+
+    @classmethod
+    def load(cls, name: str = EMBEDDED, text: TextEncoder | None = None) -> Self:
+        """Load a text relation encoder.
+
+        Args:
+            name: `embedded`, or a folder with config.json and model.safetensors.
+            text: The text encoder it is built on, where that is loaded already.
+
+        Raises:
+            MissingResourceError: The folder or a file of it is not there.
+            InvalidInputError: Its files are damaged, or are not of this text encoder.
+            PrerequisiteError: The text encoder it is built on cannot be had.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        folder = EMBEDDED_FOLDER if name == EMBEDDED else Path(name)
+        path = folder / "config.json"
+        try:
+            config = RelationConfig.model_validate_json(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise MissingResourceError(
+                f"{path}: no text relation encoder can be read there ({error.strerror})"
+            ) from error
+        except (ValidationError, UnicodeDecodeError) as error:
+            problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
+            raise InvalidInputError(f"{path}: {problem}") from error
+        if text is None or text.sha256 != config.base_sha256:
+            text = TextEncoder.load(config.base)
+        if text.sha256 != config.base_sha256:
+            raise InvalidInputError(
+                f"{path}: made on the text encoder {config.base} ({config.base_sha256[:12]}), but "
+                f"that is {text.sha256[:12]} here"
+            )
+        network, tokenizer = build_relation_network(text, config.layers)
+        path = folder / "model.safetensors"
+        try:
+            weights = {key: value.float() for key, value in load_file(path).items()}
+        except OSError as error:
+            raise MissingResourceError(
+                f"{path}: cannot be read ({error.strerror or error})"
+            ) from error
+        except SafetensorError as error:
+            raise InvalidInputError(f"{path}: not a safetensors file ({error})") from error
+        wanted = {
+            key: tuple(value.shape)
+            for key, value in network.state_dict().items()
+            if not key.startswith(_SHARED)
+        }
+        found = {key: tuple(value.shape) for key, value in weights.items()}
+        if found != wanted:
+            odd = sorted(
+                key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key)
+            )
+            raise InvalidInputError(f"{path}: {odd[0]} does not fit the text encoder")
+        network.load_state_dict(weights, strict=False)
+        return cls(folder.name, config, network, tokenizer)
+
+    def encode(
+        self,
+        pairs: Sequence[tuple[str, str]],
+        batch_size: int = BATCH_SIZE,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> RelationEncodings:
+        """Read claims beside passages, longest first so that a batch holds pairs of like length.
+
+        Args:
+            pairs: N claims, each with a passage.
+            batch_size: Pairs a batch.
+            on_progress: Called with the number of pairs done since the last call.
+        """
+        packed = np.zeros((len(pairs), self.width), dtype=np.float32)
+        lengths = [len(claim) + len(passage) for claim, passage in pairs]
+        order = sorted(range(len(pairs)), key=lambda i: lengths[i], reverse=True)
+        for start in range(0, len(order), batch_size):
+            chunk = order[start : start + batch_size]
+            tokens = tokenise(self._tokenizer, [pairs[i] for i in chunk], self.config.max_tokens)
+            with torch.inference_mode():
+                vectors, logits, salience = self.network(tokens)
+            packed[chunk] = torch.cat([vectors, logits, salience[:, None]], dim=1).numpy()
+            if on_progress is not None:
+                on_progress(len(chunk))
+        return unpack(packed)
+
+
+def unpack(packed: np.ndarray) -> RelationEncodings:
+    """The parts of (..., D + 4) encodings that `RelationEncodings.packed` put side by side."""
+    width = packed.shape[-1] - RELATIONS - 1
+    return RelationEncodings(packed[..., :width], packed[..., width:-1], packed[..., -1])
+
+
+def tokenise(
+    tokenizer: PreTrainedTokenizerBase, pairs: Sequence[tuple[str, str]], max_tokens: int
+) -> dict[str, Tensor]:
+    """What the network takes of pairs of claim and passage.
+
+    Args:
+        tokenizer: Of the text encoder.
+        pairs: B pairs.
+        max_tokens: Longest sequence; of a longer pair the longer text is cut.
+    """
+    claims, passages = zip(*pairs, strict=True)
+    tokens: dict[str, Any] = tokenizer(
+        # Words are at least a character; more of them than tokens fit are not even looked at.
+        [claim[: 20 * max_tokens] for claim in claims],
+        [passage[: 20 * max_tokens] for passage in passages],
+        truncation="longest_first",
+        max_length=max_tokens,
+        padding=True,
+        return_tensors="pt",
+    )
+    return dict(tokens)
+
+
+def build_relation_network(
+    text: TextEncoder, layers: int | None = None
+) -> tuple[RelationNetwork, PreTrainedTokenizerBase]:
+    """A network that starts as the text encoder's Transformer, and its tokenizer.
+
+    Args:
+        text: The text encoder.
+        layers: How many of its layers, from the lowest; all without a number.
+
+    Raises:
+        InvalidInputError: The text encoder is not a Transformer that reads two texts at once.
+    """
+    module = text.model[0]
+    body = getattr(module, "auto_model", None)
+    tokenizer = text.model.tokenizer
+    if body is None or not hasattr(body, "embeddings"):
+        raise InvalidInputError(
+            f"{text.name}: no text relation encoder can be built on this text encoder"
+        )
+    body = copy.deepcopy(body).float()
+    if layers is not None:
+        body.encoder.layer = body.encoder.layer[:layers]
+    return RelationNetwork(body), tokenizer
+
+
+def save_relation_encoder(folder: Path, config: RelationConfig, network: RelationNetwork) -> None:
+    """Write a text relation encoder, in half precision and without the embeddings.
+
+    Args:
+        folder: Where; made if it is not there.
+        config: What `config.json` is to say.
+        network: The network.
+    """
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {
+        key: value.detach().cpu().half().contiguous()
+        for key, value in network.state_dict().items()
+        if not key.startswith(_SHARED)
+    }
+    temporary = folder / "model.tmp"
+    save_file(weights, temporary)
+    temporary.replace(folder / "model.safetensors")
+    (folder / "config.json").write_text(config.model_dump_json(indent=2) + "\n")

@@ -1,0 +1,434 @@
+"""Training the text relation encoder: what a passage says of a claim, on sources never seen.
+
+Being right on the sources one trains on is easy and worth little: what their claims look like gives
+much away. Four things are done about it, each a setting: relations balanced within each source,
+open pairs with similar evidence, claims with one detail changed (`datasets.relation_pairs`), and a
+claim-only expert in a product of experts (arXiv:1909.03683, section 3.2), which answers for what
+can be told without reading the evidence, so that the network need not.
+
+A row is a document: its passages most like the claim are read one by one, and the loss is that of
+the document's relation (`encoders.relation.document_logits`).
+"""
+
+import csv
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from factcheck.datasets.relation_pairs import draw_epoch, relation_pools
+from factcheck.datasets.text_relations import TextRelationRow, read_text_relations
+from factcheck.encoders.precision import best_device
+from factcheck.encoders.relation import (
+    RelationConfig,
+    RelationNetwork,
+    build_relation_network,
+    document_logits,
+    save_relation_encoder,
+    tokenise,
+)
+from factcheck.encoders.text import TextEncoder
+from factcheck.errors import InvalidInputError
+from factcheck.fusion.inputs import best_first
+from factcheck.records import TEXT_RELATIONS, Document
+from factcheck.retrieval import split_passages
+from factcheck.settings import TextRelationTraining
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+log = logging.getLogger(__name__)
+
+OnProgress = Callable[[str, int, int, dict[str, float]], None]
+
+# Batches that are sorted by length together: enough for batches of like lengths, few enough for
+# every batch to be a draw of all sources.
+_SORTED_TOGETHER = 32
+
+_COLUMNS = ("step", "seconds", "learning_rate", "loss")
+
+
+@dataclass(frozen=True)
+class RelationExample:
+    """A row as the network reads it.
+
+    Attributes:
+        claim: The claim.
+        passages: The passages read, most like the claim first.
+        relation: Position in `TEXT_RELATIONS`.
+    """
+
+    claim: str
+    passages: tuple[str, ...]
+    relation: int
+
+
+def train_text_relation(
+    settings: TextRelationTraining,
+    data: Path,
+    out: Path,
+    on_progress: OnProgress | None = None,
+) -> dict[str, Any]:
+    """Fit a text relation encoder; go on from a checkpoint in `out`.
+
+    Args:
+        settings: What to train.
+        data: The folder that the settings' files are named relative to.
+        out: Run folder: `settings.json`, `checkpoint.pt`, `log.csv`, `metrics.json` and `encoder/`,
+            as `RelationEncoder.load` reads it.
+        on_progress: Called with a stage, steps done, steps in all (0 if unknown) and figures to
+            show.
+
+    Returns:
+        The metrics: rows of each source and relation in the first epoch, and `relation_scores` on
+        the development files (`development_...`) and on the sources held out (`held_out_...`).
+
+    Raises:
+        FactcheckError: The data are missing or unfit.
+    """
+    report = on_progress or (lambda stage, done, total, values: None)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "settings.json").write_text(settings.model_dump_json(indent=2) + "\n")
+    torch.manual_seed(settings.seed)
+    rows = read_text_relations([data / path for path in settings.text])
+    pools = relation_pools(settings, rows)
+    epochs = [draw_epoch(settings, pools, epoch) for epoch in range(settings.epochs)]
+    if not epochs[0]:
+        raise InvalidInputError(
+            f"{', '.join(str(data / path) for path in settings.text)}: no rows of the sources named"
+        )
+    text = TextEncoder.load(settings.text_encoder)
+    network, tokenizer = build_relation_network(text, settings.layers)
+    network.to(best_device())
+    reader = _Reader(settings, text)
+    examples = [reader.read(epoch, _counter(report, "select passages")) for epoch in epochs]
+    expert = _claim_only_expert(epochs, settings)
+    _fit(network, tokenizer, examples, expert, settings, out, report)
+    network.cpu().eval()
+    config = RelationConfig(
+        base=settings.text_encoder,
+        base_sha256=text.sha256,
+        max_tokens=settings.max_tokens,
+        layers=settings.layers,
+    )
+    save_relation_encoder(out / "encoder", config, network)
+    metrics: dict[str, Any] = {"rows": _counts(settings, epochs[0])}
+    scored = _to_score(settings, data, rows)
+    for name, wanted in scored.items():
+        predicted = predict_relations(
+            network, tokenizer, reader.read(wanted), settings, _counter(report, f"score {name}")
+        )
+        scores = relation_scores(wanted, predicted)
+        metrics |= {f"{name}_{figure}": value for figure, value in scores.items()}
+    (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    return metrics
+
+
+def relation_scores(rows: Sequence[TextRelationRow], predicted: np.ndarray) -> dict[str, Any]:
+    """Macro F1 over the relations that a source has, of each source and in the mean.
+
+    Args:
+        rows: N rows.
+        predicted: (N, 3) probabilities of support, insufficient, refute.
+
+    Returns:
+        `macro_f1` over all rows; `accuracy`; `by_source` with `rows`, `macro_f1`, and the shares of
+        rows that are given each relation; `mean_macro_f1` over the sources.
+    """
+    from sklearn.metrics import accuracy_score, f1_score
+
+    truth = np.array([TEXT_RELATIONS.index(row.relation) for row in rows])
+    given = predicted.argmax(axis=1)
+    sources = np.array([row.source for row in rows])
+
+    def macro(chosen: np.ndarray) -> float:
+        present = np.unique(truth[chosen])
+        return float(
+            f1_score(truth[chosen], given[chosen], labels=present, average="macro", zero_division=0)
+        )
+
+    by_source = {}
+    for source in sorted(set(sources.tolist())):
+        chosen = sources == source
+        by_source[source] = {
+            "rows": int(chosen.sum()),
+            "macro_f1": macro(chosen),
+            **{
+                f"given_{relation}": float((given[chosen] == place).mean())
+                for place, relation in enumerate(TEXT_RELATIONS)
+            },
+        }
+    return {
+        "macro_f1": macro(np.ones(len(rows), dtype=bool)),
+        "accuracy": float(accuracy_score(truth, given)),
+        "mean_macro_f1": float(np.mean([scores["macro_f1"] for scores in by_source.values()])),
+        "by_source": by_source,
+    }
+
+
+class _Reader:
+    """Cuts documents into passages and chooses those that are read."""
+
+    def __init__(self, settings: TextRelationTraining, text: TextEncoder) -> None:
+        self._settings = settings
+        self._text = text
+
+    def read(
+        self, rows: Sequence[TextRelationRow], on_progress: Callable[[int], None] | None = None
+    ) -> list[RelationExample]:
+        """The examples of rows, in order."""
+        cut = [self._cut(row.evidence_text) for row in rows]
+        read = self._settings.passages_read
+        long = [i for i, passages in enumerate(cut) if len(passages) > max(read, 1)]
+        # Only where there is a choice must passages be compared with the claim.
+        texts = list(dict.fromkeys(text for i in long for text in (rows[i].claim, *cut[i])))
+        vectors = self._text.encode(texts, on_progress=on_progress) if texts else np.zeros((0, 1))
+        place = {text: i for i, text in enumerate(texts)}
+        for i in long:
+            own = vectors[[place[text] for text in cut[i]]]
+            best = best_first(vectors[place[rows[i].claim]], own, read)
+            cut[i] = [cut[i][j] for j in best]
+        return [
+            RelationExample(row.claim, tuple(passages), TEXT_RELATIONS.index(row.relation))
+            for row, passages in zip(rows, cut, strict=True)
+        ]
+
+    def _cut(self, text: str) -> list[str]:
+        if self._settings.passages_read == 0:
+            return [text]
+        passages = split_passages(
+            Document("", text),
+            self._settings.passages.max_characters,
+            self._settings.passages.overlap_sentences,
+        )
+        return [passage.text for passage in passages]
+
+
+def _claim_only_expert(
+    epochs: Sequence[Sequence[TextRelationRow]], settings: TextRelationTraining
+) -> list[np.ndarray] | None:
+    """Log-probabilities (N, 3) of each epoch's relations from the claim alone, out of fold."""
+    if not settings.debias:
+        return None
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+
+    experts = []
+    for rows in epochs:
+        model = make_pipeline(
+            TfidfVectorizer(ngram_range=(1, 2), min_df=3, sublinear_tf=True),
+            LogisticRegression(C=2.0, max_iter=200),
+        )
+        truth = np.array([TEXT_RELATIONS.index(row.relation) for row in rows])
+        claims = [row.claim for row in rows]
+        # One claim is in one fold: it has rows of several relations.
+        folds = StratifiedGroupKFold(5, shuffle=True, random_state=settings.seed)
+        probabilities = cross_val_predict(
+            model, claims, truth, cv=folds, groups=claims, method="predict_proba"
+        )
+        experts.append(np.log(np.maximum(probabilities, 1e-3)).astype(np.float32))
+    return experts
+
+
+def _fit(
+    network: RelationNetwork,
+    tokenizer: "PreTrainedTokenizerBase",
+    epochs: Sequence[Sequence[RelationExample]],
+    expert: Sequence[np.ndarray] | None,
+    settings: TextRelationTraining,
+    out: Path,
+    report: OnProgress,
+) -> None:
+    """Train in place; a run that was cut off goes on from its checkpoint."""
+    device = next(network.parameters()).device
+    trained = [p for p in network.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(
+        [
+            {
+                "params": [p for p in trained if p.ndim > 1],
+                "weight_decay": settings.weight_decay,
+            },
+            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        ],
+        lr=settings.learning_rate,
+        fused=True,
+    )
+    batches = [
+        (epoch, batch)
+        for epoch, examples in enumerate(epochs)
+        for batch in _batches(examples, settings, epoch)
+    ]
+    checkpoint = out / "checkpoint.pt"
+    first = 0
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=True, map_location=device)
+        network.load_state_dict(state["network"])
+        optimiser.load_state_dict(state["optimiser"])
+        torch.set_rng_state(state["random"].cpu())
+        first = state["step"]
+        log.info("resumed at step %d", first)
+    network.train()
+    network.embeddings.eval()
+    started = time.perf_counter()
+    losses: list[float] = []
+    for step in range(first, len(batches)):
+        epoch, batch = batches[step]
+        rate = _learning_rate(step, len(batches), settings)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        chosen = [epochs[epoch][i] for i in batch]
+        logits = _document_logits(network, tokenizer, chosen, settings.max_tokens)
+        if expert is not None:
+            logits = logits + settings.debias * torch.from_numpy(expert[epoch][batch]).to(device)
+        truth = torch.tensor([example.relation for example in chosen], device=device)
+        loss = F.cross_entropy(logits, truth, label_smoothing=settings.label_smoothing)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(trained, 1.0)
+        optimiser.step()
+        losses.append(loss.item())
+        report("train", step + 1, len(batches), {"loss": losses[-1]})
+        last = step + 1 == len(batches)
+        if (step + 1) % settings.checkpoint_every == 0 or last:
+            temporary = checkpoint.with_suffix(".tmp")
+            torch.save(
+                {
+                    "network": network.state_dict(),
+                    "optimiser": optimiser.state_dict(),
+                    "random": torch.get_rng_state(),
+                    "step": step + 1,
+                },
+                temporary,
+            )
+            temporary.replace(checkpoint)
+            seconds = round(time.perf_counter() - started, 1)
+            mean = round(float(np.mean(losses)), 4)
+            _append_row(out / "log.csv", (step + 1, seconds, f"{rate:.2e}", mean))
+            losses.clear()
+
+
+def _append_row(path: Path, row: tuple[object, ...]) -> None:
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file)
+        if new:
+            writer.writerow(_COLUMNS)
+        writer.writerow(row)
+
+
+def _learning_rate(step: int, steps: int, settings: TextRelationTraining) -> float:
+    rising = (step + 1) / max(1.0, settings.warmup * steps)
+    falling = (steps - step) / ((1 - settings.warmup) * steps)
+    return settings.learning_rate * min(1.0, rising, falling)
+
+
+def _length(example: RelationExample) -> int:
+    return len(example.passages) * len(example.claim) + sum(map(len, example.passages))
+
+
+def _batches(
+    examples: Sequence[RelationExample], settings: TextRelationTraining, epoch: int
+) -> Iterator[list[int]]:
+    """Positions of batches of like lengths, in random order."""
+    rng = Random(f"{settings.seed}/batches/{epoch}")
+    order = rng.sample(range(len(examples)), len(examples))
+    size = settings.batch_size
+    together = size * _SORTED_TOGETHER
+    batches = []
+    for start in range(0, len(order), together):
+        part = sorted(order[start : start + together], key=lambda i: _length(examples[i]))
+        batches += [part[i : i + size] for i in range(0, len(part), size)]
+    rng.shuffle(batches)
+    return iter(batches)
+
+
+def _document_logits(
+    network: RelationNetwork,
+    tokenizer: "PreTrainedTokenizerBase",
+    examples: Sequence[RelationExample],
+    max_tokens: int,
+) -> Tensor:
+    """(B, 3) relation logits of documents, each passage read once."""
+    pairs = [(example.claim, passage) for example in examples for passage in example.passages]
+    device = next(network.parameters()).device
+    tokens = tokenise(tokenizer, pairs, max_tokens)
+    _, logits, salience = network({name: tensor.to(device) for name, tensor in tokens.items()})
+    counts = torch.tensor([len(example.passages) for example in examples], device=device)
+    width = int(counts.max())
+    present = torch.arange(width, device=device) < counts[:, None]
+    spread_logits = logits.new_zeros(len(examples), width, logits.shape[-1])
+    spread_logits[present] = logits
+    spread_salience = salience.new_zeros(len(examples), width)
+    spread_salience[present] = salience
+    return document_logits(spread_logits, spread_salience, present)
+
+
+def predict_relations(
+    network: RelationNetwork,
+    tokenizer: "PreTrainedTokenizerBase",
+    examples: Sequence[RelationExample],
+    settings: TextRelationTraining,
+    on_progress: Callable[[int], None] | None = None,
+) -> np.ndarray:
+    """(N, 3) probabilities of support, insufficient, refute."""
+    probabilities = np.zeros((len(examples), len(TEXT_RELATIONS)), dtype=np.float32)
+    order = sorted(range(len(examples)), key=lambda i: _length(examples[i]), reverse=True)
+    network.eval()
+    for start in range(0, len(order), settings.batch_size):
+        chunk = order[start : start + settings.batch_size]
+        with torch.inference_mode():
+            logits = _document_logits(
+                network, tokenizer, [examples[i] for i in chunk], settings.max_tokens
+            )
+        probabilities[chunk] = logits.softmax(dim=-1).cpu().numpy()
+        if on_progress is not None:
+            on_progress(len(chunk))
+    return probabilities
+
+
+def _to_score(
+    settings: TextRelationTraining, data: Path, rows: Sequence[TextRelationRow]
+) -> dict[str, list[TextRelationRow]]:
+    """What the finished encoder is scored on, by name."""
+    scored: dict[str, list[TextRelationRow]] = {}
+    if settings.development:
+        scored["development"] = read_text_relations([data / path for path in settings.development])
+    out = {member for name in settings.held_out for member in settings.sources[name].members}
+    if out:
+        left = [row for row in rows if row.source in out]
+        count = min(len(left), settings.score_at_most or len(left))
+        scored["held_out"] = Random(settings.seed).sample(left, count)
+    return scored
+
+
+def _counts(
+    settings: TextRelationTraining, rows: Sequence[TextRelationRow]
+) -> dict[str, dict[str, int]]:
+    name_of = {m: name for name, source in settings.sources.items() for m in source.members}
+    counts: dict[str, dict[str, int]] = {}
+    for row in rows:
+        own = counts.setdefault(name_of[row.source], {str(r): 0 for r in TEXT_RELATIONS})
+        own[str(row.relation)] += 1
+    return counts
+
+
+def _counter(report: OnProgress, stage: str) -> Callable[[int], None]:
+    done = 0
+
+    def count(more: int) -> None:
+        nonlocal done
+        done += more
+        report(stage, done, 0, {})
+
+    return count

@@ -1,0 +1,218 @@
+"""Training the text relation encoder: it learns, and a stop changes nothing."""
+
+import json
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from factcheck.cli.main import run as run_command
+from factcheck.datasets.text_relations import TextRelationRow
+from factcheck.encoders import TextEncoder
+from factcheck.encoders.relation import RelationEncoder
+from factcheck.errors import InvalidInputError
+from factcheck.records import TEXT_RELATIONS, TextRelation
+from factcheck.settings import TextRelationTraining
+from factcheck.training import text_relation as module
+from factcheck.training import train
+from factcheck.training.text_relation import relation_scores
+
+# Words of one length: batches are of texts of like lengths, and length is to tell nothing.
+COLOURS = ("green", "white", "black", "brown", "beige", "olive")
+
+
+def write_pairs(path: Path, count: int, seed: int) -> Path:
+    """Claims about the colour of a thing beside texts that give it, another, or none."""
+    rng = Random(seed)
+    lines = []
+    for number in range(count):
+        colour, other = rng.sample(COLOURS, 2)
+        thing = f"{rng.choice(['door', 'car', 'flag', 'boat'])} number {rng.randint(1, 99)}"
+        relation = ("support", "insufficient", "refute")[number % 3]
+        said = {
+            "support": f"Everyone could see that the {thing} is {colour}.",
+            "refute": f"Everyone could see that the {thing} is {other}.",
+            "insufficient": f"Everyone could see that the {thing} is large.",
+        }[relation]
+        lines.append(
+            json.dumps(
+                {
+                    "id": f"{seed}-{number}",
+                    "source": ("one", "two")[number % 2],
+                    "claim": f"The {thing} is {colour}.",
+                    "evidence": [said, *["It was a fine day in the old town by the sea."] * 6],
+                    "relation": relation,
+                    "unit": "passage",
+                }
+            )
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines))
+    return path
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pairs")
+    write_pairs(folder / "train.jsonl", 480, 0)
+    write_pairs(folder / "dev.jsonl", 60, 1)
+    return folder
+
+
+def settings(**changes: Any) -> TextRelationTraining:
+    return TextRelationTraining.model_validate(
+        {
+            "kind": "text-relation",
+            "text": ["train.jsonl"],
+            "development": ["dev.jsonl"],
+            "sources": {name: {"members": [name], "weight": 1} for name in ("one", "two")},
+            "made_insufficient": False,
+            "made_false": False,
+            "passages": {"max_characters": 150},
+            "layers": 2,
+            "rows": 480,
+            "batch_size": 16,
+            "learning_rate": 5e-4,
+            "checkpoint_every": 10,
+            **changes,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("run") / "relation"
+    train(settings(epochs=3), data, out)
+    return out
+
+
+def test_it_learns_what_a_word_changes(run: Path) -> None:
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["development_macro_f1"] > 0.6
+    # Some pairs are made twice, and kept once.
+    assert all(75 <= count <= 80 for count in metrics["rows"]["one"].values())
+    losses = [float(line.split(",")[3]) for line in (run / "log.csv").read_text().splitlines()[1:]]
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_what_it_writes_loads_and_agrees_with_its_metrics(run: Path) -> None:
+    encoder = RelationEncoder.load(str(run / "encoder"))
+    assert encoder.config.layers == 2
+    colour = "The door number 7 is white."
+    supports = "Everyone could see that the door number 7 is white."
+    large = "Everyone could see that the door number 7 is large."
+    logits = encoder.encode([(colour, supports), (colour, large)]).logits
+    insufficient = TEXT_RELATIONS.index(TextRelation.INSUFFICIENT)
+    assert logits[1].argmax() == insufficient
+    assert logits[0].argmax() != insufficient
+
+
+def test_a_run_that_was_cut_off_ends_with_the_same_weights(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = settings(rows=240, debias=0.5)
+    train(short, data, tmp_path / "whole")
+
+    class StoppedError(Exception):
+        pass
+
+    def report(stage: str, done: int, total: int, figures: dict[str, float]) -> None:
+        if stage == "train" and done == 12:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        train(short, data, tmp_path / "cut", report)
+    assert torch.load(tmp_path / "cut" / "checkpoint.pt", weights_only=True)["step"] == 10
+    train(short, data, tmp_path / "cut")
+    whole, cut = (
+        load_file(tmp_path / name / "encoder" / "model.safetensors") for name in ("whole", "cut")
+    )
+    assert all(torch.equal(whole[name], cut[name]) for name in whole)
+
+
+def test_sources_held_out_are_scored_in_the_end(data: Path, tmp_path: Path) -> None:
+    metrics = train(settings(rows=64, held_out=["two"]), data, tmp_path / "run")
+    assert set(metrics["held_out_by_source"]) == {"two"}
+    assert metrics["held_out_by_source"]["two"]["rows"] == 240
+    assert set(metrics["rows"]) == {"one"}
+
+
+def test_only_long_documents_are_compared_passage_by_passage(text_encoder: TextEncoder) -> None:
+    long = "The bridge is red and high. " * 3 + "Cats sleep all day long in the warm sun. " * 40
+    rows = [
+        TextRelationRow(
+            "a", "one", "The bridge is red.", ("Short.",), TEXT_RELATIONS[0], "passage"
+        ),
+        TextRelationRow("b", "one", "Cats sleep.", (long,), TEXT_RELATIONS[2], "document"),
+    ]
+    short, cut = module._Reader(settings(passages_read=2), text_encoder).read(rows)
+    assert short.passages == ("Short.",)
+    assert len(cut.passages) == 2
+    assert all("Cats" in passage for passage in cut.passages)
+    assert cut.relation == 2
+    [_, whole] = module._Reader(settings(passages_read=0), text_encoder).read(rows)
+    assert whole.passages == (long,)
+
+
+def test_scores_by_source() -> None:
+    rows = [
+        TextRelationRow(str(n), source, "c", ("e",), relation, "passage")
+        for n, (source, relation) in enumerate(
+            [
+                ("a", TextRelation.SUPPORT),
+                ("a", TextRelation.REFUTE),
+                ("b", TextRelation.SUPPORT),
+                ("b", TextRelation.INSUFFICIENT),
+            ]
+        )
+    ]
+    predicted = np.eye(3)[[0, 2, 0, 2]]
+    scores = relation_scores(rows, predicted)
+    assert scores["accuracy"] == 0.75
+    assert scores["by_source"]["a"]["macro_f1"] == 1.0
+    # Of b's two relations the one is right and the other never given.
+    assert scores["by_source"]["b"]["macro_f1"] == 0.5
+    assert scores["mean_macro_f1"] == 0.75
+    assert scores["by_source"]["b"]["given_support"] == 0.5
+    assert scores["by_source"]["b"]["given_insufficient"] == 0
+
+
+def test_the_claim_only_expert_knows_what_claims_give_away() -> None:
+    rng = Random(0)
+    rows = [
+        TextRelationRow(
+            str(n),
+            "one",
+            f"{'It is a hoax that' if n % 2 else 'Officials say that'} word{rng.randint(0, 99)}",
+            ("e",),
+            TextRelation.REFUTE if n % 2 else TEXT_RELATIONS[n // 2 % 2],
+            "passage",
+        )
+        for n in range(200)
+    ]
+    [expert] = module._claim_only_expert([rows], settings(debias=1.0)) or []
+    refuted = np.exp(expert[:, TEXT_RELATIONS.index(TextRelation.REFUTE)])
+    assert refuted[1::2].mean() > 0.8
+    assert refuted[::2].mean() < 0.2
+    assert module._claim_only_expert([rows], settings(debias=0.0)) is None
+
+
+def test_a_run_without_rows_is_refused(data: Path, tmp_path: Path) -> None:
+    nothing = settings(sources={"three": {"members": ["three"], "weight": 1}})
+    with pytest.raises(InvalidInputError, match=r"train.jsonl: no rows of the sources named"):
+        train(nothing, data, tmp_path / "run")
+
+
+def test_the_command_trains_it(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(settings(rows=32, layers=1).model_dump_json())
+    out = tmp_path / "run"
+    assert run_command(["train", str(config), "--data", str(data), "--out", str(out)]) == 0
+    assert "macro f1" in capsys.readouterr().out
+    assert (out / "encoder" / "model.safetensors").exists()
