@@ -363,4 +363,6 @@ def first_problem(error: ValidationError) -> str:
     """The first problem of a validation in one clause: where, and what."""
     problem = error.errors()[0]
     where = ".".join(str(part) for part in problem["loc"])
-    return f"{where}: {problem['msg']}" if where else str(problem["msg"])
+    # What our own validators say comes with this in front.
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    return f"{where}: {message}" if where else message

@@ -10,8 +10,9 @@ from PIL import Image
 from factcheck import Claim, Document, FactChecker
 from factcheck.encoders import ImageEncoder
 from factcheck.encoders.image import EMBEDDED_FOLDER
+from factcheck.encoders.relation import EMBEDDED_FOLDER as RELATION_FOLDER
 from factcheck.evaluation.copies import token_match
-from factcheck.records import Label
+from factcheck.records import TEXT_RELATIONS, Label, TextRelation
 
 DEMO = Path(__file__).parent.parent / "data" / "demo"
 ORIGINALS = ("astronaut", "rocket", "hubble-deep-field", "cat", "coffee", "retina", "grace-hopper")
@@ -37,6 +38,24 @@ def test_the_image_encoder_is_small_enough_for_a_package() -> None:
     encoder = ImageEncoder.load()
     assert sum(p.numel() for p in encoder.network.parameters()) <= 8_000_000
     assert sum(path.stat().st_size for path in EMBEDDED_FOLDER.iterdir()) <= 16 * 2**20
+
+
+def test_the_text_relation_encoder_is_small_enough_for_a_package() -> None:
+    assert sum(path.stat().st_size for path in RELATION_FOLDER.iterdir()) <= 30 * 2**20
+
+
+def test_a_plain_negation_is_read(checker: FactChecker) -> None:
+    """Not that every one is: sentence vectors hardly see any."""
+    assert checker.encoders.relation is not None
+    passage = "Eileen Collins commanded the shuttle mission STS-93 in July 1999."
+    claims = (
+        "Eileen Collins commanded STS-93.",
+        "Eileen Collins never commanded STS-93.",
+        "Mount Everest is in Nepal.",
+    )
+    logits = checker.encoders.relation.encode([(claim, passage) for claim in claims]).logits
+    found = [TEXT_RELATIONS[place] for place in logits.argmax(axis=1)]
+    assert found == [TextRelation.SUPPORT, TextRelation.REFUTE, TextRelation.INSUFFICIENT]
 
 
 def test_re_posted_photographs_find_their_originals(checker: FactChecker) -> None:
