@@ -47,11 +47,11 @@ def test_the_text_relation_encoder_is_small_enough_for_a_package() -> None:
 def test_a_plain_negation_is_read(checker: FactChecker) -> None:
     """Not that every one is: sentence vectors hardly see any."""
     assert checker.encoders.relation is not None
-    passage = "Eileen Collins commanded the shuttle mission STS-93 in July 1999."
+    passage = "Engineers closed the old bridge on Monday after cracks were found."
     claims = (
-        "Eileen Collins commanded STS-93.",
-        "Eileen Collins never commanded STS-93.",
-        "Mount Everest is in Nepal.",
+        "The bridge was closed on Monday.",
+        "The bridge was not closed on Monday.",
+        "The museum sells postcards.",
     )
     logits = checker.encoders.relation.encode([(claim, passage) for claim in claims]).logits
     found = [TEXT_RELATIONS[place] for place in logits.argmax(axis=1)]
