@@ -96,18 +96,16 @@ def explain(
     if len(sentences) < 2:
         sentences = []
     variants += _without_sentences(inputs, encoders, claim.text, sentences)
-    names = [*removed, *(f"the sentence {_quoted(sentence.text)}" for sentence in sentences)]
+    names = [*removed, *["the sentence"] * len(sentences)]
     removals = _ask(checkpoint, verdict, variants, names)
-    without_passages, without_sentences = removals[: len(removed)], removals[len(removed) :]
+    others, without_sentences = removals[: len(removed)], removals[len(removed) :]
     key = None
     if sentences:
         found, left = min(
             zip(sentences, without_sentences, strict=True), key=lambda pair: pair[1].probability
         )
         key = KeySentence(found.document_id, found.start, found.end, found.text, left)
-    return Explanation(
-        key, tuple(without_passages), _disagreements(evidence), _missing(claim, verdict)
-    )
+    return Explanation(key, tuple(others), _disagreements(evidence), _missing(claim, verdict))
 
 
 def _ask(
@@ -214,7 +212,3 @@ def _missing(claim: Claim, verdict: Verdict) -> tuple[str, ...]:
     if evidence.passages and not any(cited.date for cited in evidence.passages):
         missing.append("No passage has a date.")
     return tuple(missing)
-
-
-def _quoted(text: str, longest: int = 60) -> str:
-    return f'"{text}"' if len(text) <= longest else f'"{text[: longest - 4].rstrip()} ..."'

@@ -123,9 +123,8 @@ class FactChecker:
         explain: bool = False,
     ) -> Verdict:
         """Check a claim against one document, as in Factify 2; see `compare_many`."""
-        return self.compare_many([(claim, document)], strict, max_error=max_error, explain=explain)[
-            0
-        ]
+        pairs = [(claim, document)]
+        return self.compare_many(pairs, strict, max_error=max_error, explain=explain)[0]
 
     def check_many(
         self,

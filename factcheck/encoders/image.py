@@ -19,8 +19,8 @@ from torch import Tensor
 from factcheck import pictures
 from factcheck.encoders.precision import Precision, number_format
 from factcheck.encoders.twins_svt import TwinsSVT
-from factcheck.encoders.twins_svt_weights import load_weights, read_weights, timm_model
-from factcheck.encoders.weights import weights_hash
+from factcheck.encoders.twins_svt_weights import load_weights, timm_model
+from factcheck.encoders.weights import read_weights, weights_hash
 from factcheck.errors import InvalidInputError, MissingResourceError
 from factcheck.settings import Settings, TwinsSvtSettings, first_problem
 

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from factcheck.encoders.text import EMBEDDED as EMBEDDED_TEXT
 from factcheck.encoders.text import TextEncoder
-from factcheck.encoders.weights import weights_hash
+from factcheck.encoders.weights import read_weights, weights_hash
 from factcheck.errors import InvalidInputError, MissingResourceError
 from factcheck.settings import Settings, first_problem
 
@@ -190,9 +190,6 @@ class RelationEncoder:
             InvalidInputError: Its files are damaged, or are not of this text encoder.
             PrerequisiteError: The text encoder it is built on cannot be had.
         """
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
         folder = EMBEDDED_FOLDER if name == EMBEDDED else Path(name)
         path = folder / "config.json"
         try:
@@ -213,14 +210,7 @@ class RelationEncoder:
             )
         network, tokenizer = build_relation_network(text, config.layers)
         path = folder / "model.safetensors"
-        try:
-            weights = {key: value.float() for key, value in load_file(path).items()}
-        except OSError as error:
-            raise MissingResourceError(
-                f"{path}: cannot be read ({error.strerror or error})"
-            ) from error
-        except SafetensorError as error:
-            raise InvalidInputError(f"{path}: not a safetensors file ({error})") from error
+        weights = {key: value.float() for key, value in read_weights(path).items()}
         wanted = {
             key: tuple(value.shape)
             for key, value in network.state_dict().items()
@@ -280,7 +270,7 @@ def tokenise(
     """
     claims, passages = zip(*pairs, strict=True)
     tokens: dict[str, Any] = tokenizer(
-        # Words are at least a character; more of them than tokens fit are not even looked at.
+        # Cut before it is tokenised: a stranger's megabyte should cost what a page costs.
         [claim[: 20 * max_tokens] for claim in claims],
         [passage[: 20 * max_tokens] for passage in passages],
         truncation="longest_first",

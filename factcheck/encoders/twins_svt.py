@@ -380,12 +380,8 @@ class TwinsSVT(nn.Module):
             MissingResourceError: The file cannot be read.
             InvalidInputError: It is no checkpoint of a Twins-SVT.
         """
-        from factcheck.encoders.twins_svt_weights import (
-            load_weights,
-            our_names,
-            read_weights,
-            shape_of,
-        )
+        from factcheck.encoders.twins_svt_weights import load_weights, our_names, shape_of
+        from factcheck.encoders.weights import read_weights
 
         state = our_names(read_weights(Path(path)))
         with torch.device("meta"):

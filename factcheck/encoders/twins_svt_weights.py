@@ -8,12 +8,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from factcheck.errors import InvalidInputError, MissingResourceError, PrerequisiteError
+from factcheck.errors import InvalidInputError, PrerequisiteError
 
 HEAD_WIDTH = 32
 """Width of an attention head in every published variant."""
@@ -144,44 +142,6 @@ def load_weights(network: nn.Module, state: Mapping[str, Tensor], name: str | Pa
             f"{name}: the weights do not fit the network: {'; '.join(problems)}"
         )
     network.load_state_dict({key: state[key].float().clone() for key in wanted}, assign=True)
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read a checkpoint, safetensors by its ending or else PyTorch's with `weights_only`.
-
-    Raises:
-        MissingResourceError: The file cannot be read.
-        InvalidInputError: It is no checkpoint, or holds more than tensors.
-    """
-    from safetensors.torch import load_file
-
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise MissingResourceError(f"{path}: the weights cannot be read ({reason})") from error
-    except Exception as error:
-        # The unpickler raises whatever a damaged or hostile file leads it to; the file is at fault.
-        raise InvalidInputError(
-            f"{path}: expected a checkpoint of tensors, found none that can be read safely"
-        ) from error
-    return _only_tensors(loaded, path)
-
-
-def _only_tensors(loaded: Any, path: Path) -> dict[str, Tensor]:
-    """The state in a checkpoint, which training scripts wrap in a dictionary of their own."""
-    for wrapper in ("state_dict", "model"):
-        if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapper), Mapping):
-            loaded = loaded[wrapper]
-    if not isinstance(loaded, Mapping) or not all(
-        isinstance(key, str) and isinstance(value, Tensor) for key, value in loaded.items()
-    ):
-        raise InvalidInputError(
-            f"{path}: expected a dictionary of tensors, found {type(loaded).__name__}"
-        )
-    return dict(loaded)
 
 
 def timm_model(name: str) -> nn.Module:

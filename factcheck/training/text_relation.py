@@ -14,7 +14,7 @@ import csv
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -37,7 +37,7 @@ from factcheck.encoders.relation import (
     tokenise,
 )
 from factcheck.encoders.text import TextEncoder
-from factcheck.errors import InvalidInputError
+from factcheck.errors import InvalidInputError, UsageError
 from factcheck.fusion.inputs import best_first
 from factcheck.records import TEXT_RELATIONS, Document
 from factcheck.retrieval import split_passages
@@ -50,8 +50,7 @@ log = logging.getLogger(__name__)
 
 OnProgress = Callable[[str, int, int, dict[str, float]], None]
 
-# Batches that are sorted by length together: enough for batches of like lengths, few enough for
-# every batch to be a draw of all sources.
+# Batches that are sorted by length together, so that each is of like lengths; in random order.
 _SORTED_TOGETHER = 32
 
 _COLUMNS = ("step", "seconds", "learning_rate", "loss")
@@ -93,10 +92,12 @@ def train_text_relation(
         the development files (`development_...`) and on the sources held out (`held_out_...`).
 
     Raises:
+        UsageError: `out` holds a checkpoint of a run with other settings.
         FactcheckError: The data are missing or unfit.
     """
     report = on_progress or (lambda stage, done, total, values: None)
     out.mkdir(parents=True, exist_ok=True)
+    _refuse_another_run(settings, out)
     (out / "settings.json").write_text(settings.model_dump_json(indent=2) + "\n")
     torch.manual_seed(settings.seed)
     rows = read_text_relations([data / path for path in settings.text])
@@ -131,6 +132,16 @@ def train_text_relation(
         metrics |= {f"{name}_{figure}": value for figure, value in scores.items()}
     (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
     return metrics
+
+
+def _refuse_another_run(settings: TextRelationTraining, out: Path) -> None:
+    # Its batches would be other ones, and the run a mixture that no settings describe.
+    stamp = out / "settings.json"
+    if (out / "checkpoint.pt").exists() and (
+        not stamp.exists()
+        or TextRelationTraining.model_validate_json(stamp.read_text()) != settings
+    ):
+        raise UsageError(f"{out}: holds a checkpoint of a run with other settings")
 
 
 def relation_scores(rows: Sequence[TextRelationRow], predicted: np.ndarray) -> dict[str, Any]:
@@ -339,7 +350,7 @@ def _length(example: RelationExample) -> int:
 
 def _batches(
     examples: Sequence[RelationExample], settings: TextRelationTraining, epoch: int
-) -> Iterator[list[int]]:
+) -> list[list[int]]:
     """Positions of batches of like lengths, in random order."""
     rng = Random(f"{settings.seed}/batches/{epoch}")
     order = rng.sample(range(len(examples)), len(examples))
@@ -350,7 +361,7 @@ def _batches(
         part = sorted(order[start : start + together], key=lambda i: _length(examples[i]))
         batches += [part[i : i + size] for i in range(0, len(part), size)]
     rng.shuffle(batches)
-    return iter(batches)
+    return batches
 
 
 def _document_logits(

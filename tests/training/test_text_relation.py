@@ -14,7 +14,7 @@ from factcheck.cli.main import run as run_command
 from factcheck.datasets.text_relations import TextRelationRow
 from factcheck.encoders import TextEncoder
 from factcheck.encoders.relation import RelationEncoder
-from factcheck.errors import InvalidInputError
+from factcheck.errors import InvalidInputError, UsageError
 from factcheck.records import TEXT_RELATIONS, TextRelation
 from factcheck.settings import TextRelationTraining
 from factcheck.training import text_relation as module
@@ -132,6 +132,8 @@ def test_a_run_that_was_cut_off_ends_with_the_same_weights(
         load_file(tmp_path / name / "encoder" / "model.safetensors") for name in ("whole", "cut")
     )
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
+    with pytest.raises(UsageError, match="cut: holds a checkpoint of a run with other settings"):
+        train(settings(rows=120, debias=0.5), data, tmp_path / "cut")
 
 
 def test_sources_held_out_are_scored_in_the_end(data: Path, tmp_path: Path) -> None:
