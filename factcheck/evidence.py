@@ -8,7 +8,7 @@ an index). Both end in the same arrays.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,8 +18,15 @@ from factcheck.encoders.encoders import PictureEncodings
 from factcheck.errors import InvalidInputError
 from factcheck.fusion.inputs import FusionInputs, PassageVectors, best_first
 from factcheck.records import CitedImage, CitedPassage, Claim, Document, Evidence
-from factcheck.retrieval import ImageHit, split_passages
-from factcheck.settings import PassageSettings
+from factcheck.retrieval import (
+    Hit,
+    ImageHit,
+    Query,
+    SourcePolicy,
+    picture_fingerprint,
+    split_passages,
+)
+from factcheck.settings import PassageSettings, SearchSettings
 
 if TYPE_CHECKING:
     from factcheck.encoders.ocr import OcrReader
@@ -42,6 +49,8 @@ class Reading:
         count: Passages the head reads, K.
         ocr: Reads the text in pictures whose OCR text is not given; None leaves it absent.
         strict: Make an unreadable picture an error instead of a warning.
+        search: How an index is searched.
+        policy: Which of its documents may be found.
     """
 
     encoders: Encoders
@@ -49,6 +58,8 @@ class Reading:
     count: int
     ocr: OcrReader | None = None
     strict: bool = False
+    search: SearchSettings = field(default_factory=SearchSettings)
+    policy: SourcePolicy = field(default_factory=SourcePolicy)
 
 
 @dataclass(frozen=True)
@@ -166,9 +177,10 @@ def found_evidence(
 ) -> EncodedEvidence:
     """Encode claims with the evidence that an index holds for them.
 
-    Passages are found by text. A claim's picture is put beside that of the leading document, which
-    the best passage is from, and beside those most like it in the rest of the index: a row each,
-    the leading document's first, even without a picture. A claim without a picture has one row.
+    Passages are found by meaning, by words and by picture (`retrieval.search`). A claim's picture
+    is put beside that of the leading document, which the best passage is from, and beside those
+    most like it in the rest of the index: a row each, the leading document's first, even without a
+    picture. A claim without a picture has one row.
 
     Args:
         reading: How to read them.
@@ -179,12 +191,29 @@ def found_evidence(
         At least N rows, those of a claim together.
 
     Raises:
-        InvalidInputError: A claim is empty or too long, or (strict) a picture cannot be read.
+        InvalidInputError: A claim is empty or too long, (strict) a picture cannot be read, or
+            nothing in the index may be found.
     """
     check_claims(claims)
+    if not index.may_find(reading.policy):
+        raise InvalidInputError(
+            f"{index.folder}: no document is left to look at: all are blocked, or came too late"
+        )
     texts = [claim.text for claim in claims]
     vectors = reading.encoders.texts(texts)
-    hits = index.search_vectors(vectors, reading.count)
+    pictures = reading.encoders.pictures([claim.image for claim in claims])
+    warnings = _picture_warnings(pictures, len(claims), reading.strict)
+    queries = [
+        Query(
+            claim.text.strip(),
+            vector,
+            None if row < 0 else pictures.pooled[row],
+            None if row < 0 or claim.image is None else picture_fingerprint(claim.image),
+        )
+        for claim, vector, row in zip(claims, vectors, pictures.rows, strict=True)
+    ]
+    relations = reading.encoders.relations if reading.encoders.relation else None
+    hits = index.search_queries(queries, reading.count, reading.search, reading.policy, relations)
     chosen = [
         PassageVectors(
             [hit.passage.text for hit in found],
@@ -192,14 +221,14 @@ def found_evidence(
         )
         for found in hits
     ]
-    pictures = reading.encoders.pictures([claim.image for claim in claims])
-    warnings = _picture_warnings(pictures, len(claims), reading.strict)
     places: list[int] = []
     shown: list[ImageHit | None] = []
     for place, (found, row) in enumerate(zip(hits, pictures.rows, strict=True)):
         beside: list[ImageHit | None] = [None]
         if row >= 0:
-            beside = _pictures_beside(index, found[0].document_id, pictures.pooled[row])
+            beside = _pictures_beside(
+                index, found[0].document_id, pictures.pooled[row], reading.policy
+            )
         shown += beside
         places += [place] * len(beside)
     image_rows = sorted({image.row for image in shown if image is not None})
@@ -225,7 +254,7 @@ def found_evidence(
     )
     evidence = [
         Evidence(
-            tuple(CitedPassage(h.passage, h.score, h.title, h.url, h.date) for h in hits[place]),
+            tuple(map(_cited_passage, hits[place])),
             None if image is None else _cited_image(image),
             (),
             tuple(warnings[place]),
@@ -236,15 +265,30 @@ def found_evidence(
 
 
 def _pictures_beside(
-    index: EvidenceIndex, leading: str, picture: np.ndarray
+    index: EvidenceIndex, leading: str, picture: np.ndarray, policy: SourcePolicy
 ) -> list[ImageHit | None]:
     """The leading document's picture, None without one, and others' most like the claim's."""
     stored = index.images_of([leading])
-    scores = index.image_vectors([image.row for image in stored]) @ picture
-    own = [ImageHit.of(image, float(s)) for image, s in zip(stored, scores, strict=True)]
-    [found] = index.search_images(picture[None], IMAGES_ELSEWHERE + len(own))
+    scores = index.image_vectors([row for row, _ in stored]) @ picture
+    own = [
+        ImageHit.of(row, image, float(score))
+        for (row, image), score in zip(stored, scores, strict=True)
+    ]
+    [found] = index.search_images(picture[None], IMAGES_ELSEWHERE + len(own), policy)
     others = [image for image in found if image.document_id != leading]
     return [own[0] if own else None, *others[:IMAGES_ELSEWHERE]]
+
+
+def _cited_passage(hit: Hit) -> CitedPassage:
+    return CitedPassage(
+        hit.passage,
+        hit.score,
+        hit.title,
+        hit.url,
+        hit.date,
+        channels=hit.channels,
+        copies=hit.copies,
+    )
 
 
 def _cited_image(image: ImageHit) -> CitedImage:

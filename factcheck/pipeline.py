@@ -22,7 +22,9 @@ from factcheck.explanation import explain as explain_verdict
 from factcheck.fusion.abstention import Conformal
 from factcheck.fusion.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
 from factcheck.fusion.run import relation_probabilities
-from factcheck.records import Claim, Document, Verdict
+from factcheck.records import Claim, Document, Search, Verdict
+from factcheck.retrieval import SourcePolicy
+from factcheck.settings import SearchSettings
 
 if TYPE_CHECKING:
     from factcheck.encoders.ocr import OcrReader
@@ -110,9 +112,19 @@ class FactChecker:
         strict: bool = False,
         max_error: float | None = None,
         explain: bool = False,
+        search: SearchSettings | None = None,
+        policy: SourcePolicy | None = None,
     ) -> Verdict:
         """Check a claim against the evidence that an index holds; see `check_many`."""
-        return self.check_many([claim], index, strict, max_error=max_error, explain=explain)[0]
+        return self.check_many(
+            [claim],
+            index,
+            strict,
+            max_error=max_error,
+            explain=explain,
+            search=search,
+            policy=policy,
+        )[0]
 
     def compare(
         self,
@@ -134,14 +146,16 @@ class FactChecker:
         on_progress: Callable[[int], None] | None = None,
         max_error: float | None = None,
         explain: bool = False,
+        search: SearchSettings | None = None,
+        policy: SourcePolicy | None = None,
     ) -> list[Verdict]:
         """Check claims against the evidence that an index holds.
 
-        Passages are found by text. The picture that counts for the label is that of the leading
-        document, which the best passage is from: a picture supports a claim only together with the
-        text that it was published with. Where else in the index the picture was seen is reported
-        (`Evidence.elsewhere`) but does not enter the label: a re-used photograph is what a
-        fact-checker looks for, not a support.
+        Passages are found by meaning, by words and by picture (`retrieval.search`). The picture
+        that counts for the label is that of the leading document, which the best passage is from: a
+        picture supports a claim only together with the text that it was published with. Where else
+        in the index the picture was seen is reported (`Evidence.elsewhere`) but does not enter the
+        label: a re-used photograph is what a fact-checker looks for, not a support.
 
         Args:
             claims: What to check.
@@ -152,23 +166,37 @@ class FactChecker:
                 verdict says "cannot tell" (`Verdict.decision`, `fusion.abstention`).
             explain: Say why each verdict is what it is (`Verdict.explanation`, `explanation`),
                 which takes several times as long.
+            search: How to look; None for the default of `SearchSettings`.
+            policy: Which documents may be found; None for all. Verdicts say so.
 
         Returns:
             A verdict for each claim, in order.
 
         Raises:
             InvalidInputError: A claim is empty or too long, the index was built with other
-                encoders, or (strict) a picture cannot be read.
+                encoders, (strict) a picture cannot be read, or nothing may be found.
         """
         index.verify_encoders(self.encoders)
         if max_error is not None:
             self._conformal(max_error)
-        reading = self._reading(strict)
+        search, policy = search or SearchSettings(), policy or SourcePolicy()
+        reading = replace(self._reading(strict), search=search, policy=policy)
+        how = Search(
+            search.channels,
+            search.rerank if self.encoders.relation is not None else 0,
+            policy.as_of,
+            policy.undated,
+            policy.blocked_name,
+            policy.blocked_sha256,
+        )
         verdicts: list[Verdict] = []
         for start in range(0, len(claims), CHUNK):
             chunk = claims[start : start + CHUNK]
             encoded = found_evidence(reading, chunk, index)
-            some = self._verdicts(encoded, index.sha256, max_error)
+            some = [
+                replace(verdict, search=how)
+                for verdict in self._verdicts(encoded, index.sha256, max_error)
+            ]
             verdicts += self._explained(chunk, some, encoded) if explain else some
             if on_progress is not None:
                 on_progress(len(chunk))

@@ -148,6 +148,19 @@ class Passage:
 
 
 @dataclass(frozen=True)
+class Found:
+    """What one channel of an index made of a passage.
+
+    Attributes:
+        rank: Its place among what the channel found, from 1.
+        score: By the channel's own measure: a cosine, or a BM25 score.
+    """
+
+    rank: int
+    score: float
+
+
+@dataclass(frozen=True)
 class CitedPassage:
     """A passage that a verdict rests on, with what a reader needs to find it.
 
@@ -161,6 +174,8 @@ class CitedPassage:
             text relation encoder read it.
         weight: How much it counts among the passages in the text relation encoder's reading, in
             [0, 1]; None likewise.
+        channels: Which channels of the index found it; none where the evidence was given.
+        copies: Ids of documents that carry a copy of it and are not cited for that.
     """
 
     passage: Passage
@@ -170,6 +185,8 @@ class CitedPassage:
     date: str | None = None
     relation: dict[TextRelation, float] | None = None
     weight: float | None = None
+    channels: dict[str, Found] = field(default_factory=dict)
+    copies: tuple[str, ...] = ()
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
@@ -182,6 +199,10 @@ class CitedPassage:
                 "relation": None
                 if relation is None
                 else {TextRelation(name): float(value) for name, value in relation.items()},
+                "channels": {
+                    name: Found(**found) for name, found in data.get("channels", {}).items()
+                },
+                "copies": tuple(data.get("copies", ())),
             }
         )
 
@@ -339,6 +360,33 @@ def _removal(data: dict[str, Any]) -> Removal:
 
 
 @dataclass(frozen=True)
+class Search:
+    """How the evidence of a verdict was looked for.
+
+    Attributes:
+        channels: The channels that looked.
+        reranked: Passages that the text relation encoder put in order; 0 for none.
+        as_of: Day after which nothing may have been published; None without such a day.
+        undated: What became of documents without a date where there is such a day: "drop" or
+            "keep".
+        blocked: Name of the list of domains that were kept out; None without one.
+        blocked_sha256: Hash of that list.
+    """
+
+    channels: tuple[str, ...]
+    reranked: int
+    as_of: str | None = None
+    undated: str = "drop"
+    blocked: str | None = None
+    blocked_sha256: str | None = None
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """The inverse of `dataclasses.asdict`, from plain types."""
+        return cls(**{**data, "channels": tuple(data["channels"])})
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What the evidence says of a claim, how sure that is, and what it rests on.
 
@@ -354,6 +402,7 @@ class Verdict:
         index: Hash of the index that the evidence came from; None when the evidence was given.
         decision: Whether the label is given at the error rate asked for; None where none was.
         explanation: Why the verdict is what it is; None where that was not asked for.
+        search: How the evidence was looked for; None when it was given.
     """
 
     label: Label
@@ -365,6 +414,7 @@ class Verdict:
     index: str | None = None
     decision: Decision | None = None
     explanation: Explanation | None = None
+    search: Search | None = None
 
     @classmethod
     def from_factors(
@@ -403,6 +453,7 @@ class Verdict:
             index=data["index"],
             decision=_optional(Decision.from_dict, data.get("decision")),
             explanation=_optional(Explanation.from_dict, data.get("explanation")),
+            search=_optional(Search.from_dict, data.get("search")),
         )
 
 

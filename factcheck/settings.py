@@ -170,6 +170,32 @@ class PassageSettings(Settings):
     overlap_sentences: int = Field(1, ge=0, le=10)
 
 
+Channel = Literal["dense", "lexical", "image"]
+"""A way of finding evidence: by sentence vectors, by words (BM25), by pictures."""
+
+CHANNELS: tuple[Channel, ...] = ("dense", "lexical", "image")
+
+
+class SearchSettings(Settings):
+    """How an evidence index is searched (`retrieval.search`).
+
+    Attributes:
+        channels: Which channels look; a channel that a query has nothing for stays silent.
+        candidates: Passages that each channel proposes.
+        rank_constant: Of reciprocal rank fusion (Cormack et al., SIGIR 2009): a channel's passage
+            at rank r counts 1 / (rank_constant + r).
+        rerank: Of the fused passages so many are read by the text relation encoder and put in a
+            new order; 0 leaves the fused order.
+        distinct: Whether near duplicates of passages, and copies of an article, count once.
+    """
+
+    channels: tuple[Channel, ...] = Field(CHANNELS, min_length=1)
+    candidates: int = Field(50, ge=1, le=10_000)
+    rank_constant: int = Field(60, ge=1)
+    rerank: int = Field(20, ge=0, le=1000)
+    distinct: bool = True
+
+
 class FusionTraining(Settings):
     """A training run of the fusion head (`training.fusion`).
 
@@ -242,6 +268,8 @@ class TextRelationTraining(Settings):
             0 reads the document as one text, cut where the network's window ends.
         max_tokens: Longest sequence of claim and passage.
         layers: Layers of the text encoder that are used, from the lowest; all without a number.
+        initial: Folder of a text relation encoder on the same text encoder that training starts
+            from, relative to the working directory; fresh readouts without one.
         rows: Rows of an epoch, drawn anew for each; fewer where the sources have no more.
         balanced: Whether the relations of each source are equally frequent, as far as it has them.
         made_insufficient: Whether claims beside similar evidence of other claims are added where a
@@ -254,10 +282,12 @@ class TextRelationTraining(Settings):
             section 3.2), which takes the blame for what a claim alone gives away; 0 leaves it out.
         epochs: How often rows are drawn.
         batch_size: Rows a batch.
+        chunk: Rows that pass through the network at once; the gradient is that of the batch.
         learning_rate: Of AdamW, at its highest.
         warmup: Part of the run until it is reached; it falls linearly from there.
         weight_decay: Of AdamW, on matrices.
         label_smoothing: Of the loss.
+        bfloat16: Whether the forward pass runs in bfloat16 where the processor has it.
         checkpoint_every: Steps between checkpoints.
         score_at_most: Rows of a held-out source that are scored, drawn by the seed; all without.
         seed: Of everything random.
@@ -274,6 +304,7 @@ class TextRelationTraining(Settings):
     passages_read: int = Field(3, ge=0, le=64)
     max_tokens: int = Field(224, ge=16, le=8192)
     layers: int | None = Field(None, ge=1)
+    initial: Path | None = None
     rows: int = Field(40_000, ge=1)
     balanced: bool = True
     made_insufficient: bool = True
@@ -283,10 +314,12 @@ class TextRelationTraining(Settings):
     debias: float = Field(0.0, ge=0)
     epochs: int = Field(1, ge=1)
     batch_size: int = Field(32, ge=1)
+    chunk: int = Field(8, ge=1)
     learning_rate: float = Field(2e-4, gt=0)
     warmup: float = Field(0.06, gt=0, lt=1)
     weight_decay: float = Field(0.01, ge=0)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
+    bfloat16: bool = True
     checkpoint_every: int = Field(100, ge=1)
     score_at_most: int | None = Field(None, ge=1)
     seed: int = 0

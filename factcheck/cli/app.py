@@ -15,8 +15,13 @@ from factcheck.cli import (
     data_hydrate,
     evaluate,
     evaluate_merge,
+    index_add,
     index_build,
+    index_compact,
+    index_delete,
+    index_info,
     index_search,
+    index_verify,
     train,
 )
 from factcheck.cli.output import quiet_libraries
@@ -62,7 +67,7 @@ class _EvaluateGroup(TyperGroup):
 app = typer.Typer(
     help=_HELP, rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False
 )
-index = typer.Typer(help="Build and search an index of evidence.", rich_markup_mode=None)
+index = typer.Typer(help="Build, search and keep an index of evidence.", rich_markup_mode=None)
 data = typer.Typer(help="Make, examine and complete data sets.", rich_markup_mode=None)
 
 evaluation = typer.Typer(
@@ -75,6 +80,11 @@ evaluation.command(_EvaluateGroup.default)(evaluate.evaluate)
 evaluation.command("merge")(evaluate_merge.merge)
 index.command("build")(index_build.build)
 index.command("search")(index_search.search)
+index.command("add")(index_add.add)
+index.command("delete")(index_delete.delete)
+index.command("compact")(index_compact.compact)
+index.command("verify")(index_verify.verify)
+index.command("info")(index_info.info)
 data.command("compose")(data_compose.compose)
 data.command("doctor")(data_doctor.doctor)
 data.command("hydrate")(data_hydrate.hydrate)

@@ -27,6 +27,11 @@ def check(
     image: Annotated[Path | None, typer.Option(help="The claim's picture.", metavar="FILE")] = None,
     ocr_text: Annotated[str | None, typer.Option(help="Text in the claim's picture.")] = None,
     max_error: options.MaxError = None,
+    as_of: options.AsOf = None,
+    undated: options.Undated = "drop",
+    block_domains: options.BlockDomains = None,
+    channels: options.Channels = None,
+    rerank: options.Rerank = None,
     explain: options.Explain = True,
     ocr: options.Ocr = False,
     checkpoint: options.Checkpoint = None,
@@ -41,6 +46,8 @@ def check(
     """
     options.require_rate(max_error)
     claims = _claims(claim, image, ocr_text)
+    search = options.search_settings(channels, rerank)
+    policy = options.source_policy(as_of, undated, block_domains)
     require_picture(image)
 
     from factcheck.pipeline import FactChecker
@@ -52,7 +59,14 @@ def check(
     if isinstance(claims, list) and as_json:
         with progress() as show:
             verdicts = checker.check_many(
-                claims, evidence, strict, count_up(show, "claims", len(claims)), max_error, explain
+                claims,
+                evidence,
+                strict,
+                count_up(show, "claims", len(claims)),
+                max_error,
+                explain,
+                search,
+                policy,
             )
         for number, verdict in enumerate(verdicts, start=1):
             for warning in verdict.evidence.warnings:
@@ -64,7 +78,7 @@ def check(
 
     for one in claims if isinstance(claims, list) else [claims]:
         start = perf_counter()
-        verdict = checker.check(one, evidence, strict, max_error, explain)
+        verdict = checker.check(one, evidence, strict, max_error, explain, search, policy)
         seconds = perf_counter() - start
         report.show(lambda console: write_verdict(console, one, verdict, seconds))  # noqa: B023
         for warning in verdict.evidence.warnings:

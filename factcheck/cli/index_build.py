@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from factcheck.cli import options
+from factcheck.cli.index_shown import engine_for, show_index
 from factcheck.cli.output import Report, progress
 
 
@@ -20,6 +21,10 @@ def build(
     ] = False,
     text_encoder: options.TextEncoder = options.EMBEDDED,
     image_encoder: options.ImageEncoder = options.EMBEDDED,
+    faiss: options.Factory = None,
+    engine: options.Engine = "local",
+    workers: options.Workers = None,
+    address: options.Address = None,
     strict: options.Strict = False,
     as_json: options.Json = False,
 ) -> None:
@@ -27,41 +32,34 @@ def build(
 
     A line of a JSON Lines corpus has the keys id and text and, if there are any, title, url, date
     (YYYY-MM-DD), image (a path, relative to the file) and ocr (text in the image). The index
-    appears when it is whole: a build that fails or is interrupted leaves nothing.
+    appears when it is whole. A build that was interrupted is gone on with by the same command; what
+    it has done lies beside the index, as .NAME.partial.
     """
-    from factcheck.datasets import read_corpus
+    from factcheck.datasets import corpus_key, iterate_corpus
 
     start = perf_counter()
-    documents = read_corpus(corpus)
+    documents = iterate_corpus(corpus)
+    key = corpus_key(corpus) if corpus.exists() else None
 
     from factcheck.encoders import Encoders
     from factcheck.retrieval import EvidenceIndex
 
     report = Report("index build", as_json)
     encoders = Encoders.load(text_encoder, image_encoder)
-    with progress() as show:
+    with (
+        engine_for(engine, text_encoder, image_encoder, workers, address) as encoding,
+        progress() as show,
+    ):
         index = EvidenceIndex.build(
             documents,
             out,
             encoders,
+            engine=encoding,
+            factory=faiss,
             strict=strict,
             overwrite=overwrite,
+            key=key,
             on_progress=show,
             on_warning=report.warn,
         )
-    manifest = index.manifest
-    result = {
-        "index": str(out),
-        "sha256": index.sha256,
-        "documents": manifest.documents,
-        "passages": manifest.passages,
-        "images": manifest.images,
-        "seconds": round(perf_counter() - start, 2),
-    }
-    report.show(
-        lambda console: console.print(
-            f"{out}: {manifest.documents:,} documents, {manifest.passages:,} passages, "
-            f"{manifest.images:,} images in {result['seconds']} s\nindex {index.sha256}"
-        )
-    )
-    report.finish(result)
+    show_index(report, out, index.manifest, perf_counter() - start)

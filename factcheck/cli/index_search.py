@@ -1,12 +1,14 @@
 """`factcheck index search`: what would be retrieved."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from factcheck.cli import options
-from factcheck.cli.claims import STANDARD_INPUT, read_text
+from factcheck.cli.claims import STANDARD_INPUT, read_text, require_picture
 from factcheck.cli.output import Report, visible
+from factcheck.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,26 +17,47 @@ if TYPE_CHECKING:
 
 
 def search(
-    query: Annotated[str, typer.Argument(help="What to look for; - for standard input.")],
     index: options.Index,
+    query: Annotated[
+        str | None, typer.Argument(help="What to look for; - for standard input.")
+    ] = None,
+    image: Annotated[
+        Path | None, typer.Option(help="A picture to look for.", metavar="FILE")
+    ] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="Passages to show.")] = 10,
+    channels: options.Channels = None,
+    rerank: options.Rerank = None,
+    as_of: options.AsOf = None,
+    undated: options.Undated = "drop",
+    block_domains: options.BlockDomains = None,
     text_encoder: options.TextEncoder = options.EMBEDDED,
     image_encoder: options.ImageEncoder = options.EMBEDDED,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Look at all vectors, not at likely ones.")
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Show the passages of an index that are most like a text.
+    """Show the passages of an index that have most to say of a text, a picture or both.
 
-    The encoders are those that the index was built with.
+    With a picture alone, the documents that show it come first, each by its first passage. The
+    encoders are those that the index was built with.
     """
-    text = read_text(query).strip() if query == STANDARD_INPUT else query
+    if query is None and image is None:
+        raise UsageError("name what to look for: a text, or a picture with --image")
+    text = read_text(query).strip() if query == STANDARD_INPUT else (query or "")
+    settings = options.search_settings(channels, rerank)
+    policy = options.source_policy(as_of, undated, block_domains)
+    require_picture(image)
 
-    from factcheck.encoders import Encoders
+    from factcheck.encoders import EMBEDDED_RELATION, Encoders
     from factcheck.records import Claim
     from factcheck.retrieval import EvidenceIndex
 
     report = Report("index search", as_json)
-    encoders = Encoders.load(text_encoder, image_encoder)
-    hits = EvidenceIndex.open(index, encoders).search(Claim(text), k)
+    relation = EMBEDDED_RELATION if settings.rerank and text.strip() else None
+    encoders = Encoders.load(text_encoder, image_encoder, relation=relation)
+    with EvidenceIndex.open(index, encoders, exact=exact) as opened:
+        hits = opened.search(Claim(text, image), k, settings, policy)
     report.show(lambda console: _write_hits(console, hits))
     report.finish([hit.to_dict() for hit in hits])
 
@@ -48,4 +71,10 @@ def _write_hits(console: "Console", hits: "list[Hit]") -> None:
         known = ", ".join(visible(part) for part in parts if part)
         title = f"{visible(hit.title)} " if hit.title else ""
         console.print(f"{number}. {title}{known}")
+        found = [
+            f"{channel} {found.rank} ({found.score:.3f})" for channel, found in hit.channels.items()
+        ]
+        if hit.copies:
+            found.append(f"also in {', '.join(map(visible, hit.copies))}")
         console.print(Padding(visible(hit.passage.text), (0, 0, 0, 3)))
+        console.print(Padding(", ".join(found), (0, 0, 0, 3)), style="dim")

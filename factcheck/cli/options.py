@@ -1,11 +1,16 @@
 """Arguments that several commands take."""
 
+from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from factcheck.errors import UsageError
+from factcheck.settings import CHANNELS, SearchSettings
+
+if TYPE_CHECKING:
+    from factcheck.retrieval import SourcePolicy
 
 Index = Annotated[Path, typer.Option("--index", help="Folder of the index.", metavar="DIR")]
 
@@ -46,6 +51,87 @@ Explain = Annotated[
     ),
 ]
 
+Channels = Annotated[
+    str | None,
+    typer.Option(
+        "--channels",
+        help="Which channels look for evidence, with commas between: dense, lexical, image; by "
+        "default all.",
+        metavar="LIST",
+    ),
+]
+
+Rerank = Annotated[
+    int | None,
+    typer.Option(
+        "--rerank",
+        min=0,
+        help="Passages that the text relation encoder puts in order; 0 for none.",
+        metavar="N",
+    ),
+]
+
+AsOf = Annotated[
+    str | None,
+    typer.Option(
+        "--as-of",
+        help="Find nothing that was published after this day (YYYY-MM-DD).",
+        metavar="DATE",
+    ),
+]
+
+Undated = Annotated[
+    str,
+    typer.Option(
+        "--undated",
+        help="With --as-of, what becomes of documents without a date: drop or keep.",
+        metavar="drop|keep",
+    ),
+]
+
+BlockDomains = Annotated[
+    str | None,
+    typer.Option(
+        "--block-domains",
+        help="Find nothing from these domains and their subdomains: a file with one a line, or "
+        "'fact-checkers' for the list in the package.",
+        metavar="FILE",
+    ),
+]
+
+Engine = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        help="Where passages and pictures are encoded: local, or ray (the extra 'ray').",
+        metavar="local|ray",
+    ),
+]
+
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, help="With --engine ray, how many encode.", metavar="N"),
+]
+
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        help="With --engine ray, an existing cluster; by default one is started here.",
+        metavar="ADDRESS",
+    ),
+]
+
+Factory = Annotated[
+    str | None,
+    typer.Option(
+        "--faiss",
+        help="What large parts of the index are searched by, as FAISS's index factory writes it; "
+        "by default by their size.",
+        metavar="FACTORY",
+    ),
+]
+
 Ocr = Annotated[
     bool,
     typer.Option("--ocr", help="Read the text in pictures that comes without (the extra 'ocr')."),
@@ -64,6 +150,44 @@ def require_rate(max_error: float | None) -> None:
     """
     if max_error is not None and not 0 < max_error < 1:
         raise UsageError(f"--max-error: {max_error:g} is not between 0 and 1")
+
+
+def search_settings(channels: str | None, rerank: int | None) -> SearchSettings:
+    """How an index is to be searched.
+
+    Raises:
+        UsageError: A channel is none.
+    """
+    changes: dict[str, Any] = {} if rerank is None else {"rerank": rerank}
+    if channels is not None:
+        named = [name.strip() for name in channels.split(",") if name.strip()]
+        for name in named:
+            if name not in CHANNELS:
+                raise UsageError(f"--channels: {name[:40]!r} is none of {', '.join(CHANNELS)}")
+        if not named:
+            raise UsageError("--channels: names none")
+        changes["channels"] = tuple(name for name in CHANNELS if name in named)
+    return SearchSettings(**changes)
+
+
+def source_policy(as_of: str | None, undated: str, block: str | None) -> "SourcePolicy":
+    """Which documents may be found.
+
+    Raises:
+        UsageError: A date or a word is none.
+        MissingResourceError: The list of domains cannot be read.
+        InvalidInputError: It is none.
+    """
+    from factcheck.retrieval import SourcePolicy
+
+    if as_of is not None:
+        try:
+            as_of = date.fromisoformat(as_of).isoformat()
+        except ValueError:
+            raise UsageError(f"--as-of: {as_of[:40]!r} is not a date as YYYY-MM-DD") from None
+    if undated not in ("drop", "keep"):
+        raise UsageError(f"--undated: {undated[:40]!r} is neither 'drop' nor 'keep'")
+    return SourcePolicy.of(as_of, "keep" if undated == "keep" else "drop", block)
 
 
 TextEncoder = Annotated[

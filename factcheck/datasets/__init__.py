@@ -2,7 +2,13 @@
 
 from factcheck.datasets.compose import Composed, compose
 from factcheck.datasets.compose_settings import ComposeSettings
-from factcheck.datasets.corpus import read_claims, read_corpus
+from factcheck.datasets.corpus import (
+    corpus_key,
+    iterate_corpus,
+    read_claims,
+    read_corpus,
+    read_ids,
+)
 from factcheck.datasets.factify2 import (
     Factify2Row,
     find_splits,
@@ -20,11 +26,14 @@ __all__ = [
     "Photograph",
     "TextRelationRow",
     "compose",
+    "corpus_key",
     "find_splits",
+    "iterate_corpus",
     "list_photographs",
     "read_claims",
     "read_corpus",
     "read_factify2",
+    "read_ids",
     "read_text_relations",
     "require_split",
     "split_texts",

@@ -1,6 +1,8 @@
 """Corpora of evidence documents and lists of claims, as users hand them in."""
 
+import hashlib
 import re
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -60,7 +62,30 @@ class _ClaimLine(BaseModel):
 
 
 def read_corpus(path: Path) -> list[Document]:
-    """Read the documents of a corpus.
+    """Read the documents of a corpus, as `iterate_corpus` does, all at once.
+
+    Raises:
+        MissingResourceError: There is no such file or folder, or it cannot be read.
+        InvalidInputError: A line is wrong, two documents have the same id, or there are none.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return list(iterate_corpus(path))
+    documents: list[Document] = []
+    lines: dict[str, int] = {}
+    for number, document in _corpus_lines(path):
+        first = lines.setdefault(document.id, number)
+        if first != number:
+            raise InvalidInputError(
+                f"{path}, line {number}: the id {document.id[:80]!r} is already that of line "
+                f"{first}"
+            )
+        documents.append(document)
+    return documents
+
+
+def iterate_corpus(path: Path) -> Iterator[Document]:
+    """Read the documents of a corpus one by one; memory holds one, or a split of Factify 2.
 
     Args:
         path: A JSON Lines file, also gzipped (`.gz`), with `id` and `text` and optionally `title`,
@@ -68,12 +93,13 @@ def read_corpus(path: Path) -> list[Document]:
             and `ocr` on each line; or a Factify 2 folder, of which every document of every split is
             read, with ids like `train-17`.
 
-    Returns:
-        The documents in file order. Whether their pictures exist is not looked at.
+    Yields:
+        The documents in file order. Whether their pictures exist, and whether two documents have
+        the same id, is not looked at.
 
     Raises:
         MissingResourceError: There is no such file or folder, or it cannot be read.
-        InvalidInputError: A line is wrong, two documents have the same id, or there are none.
+        InvalidInputError: A line is wrong, or there are no documents.
     """
     path = Path(path)
     if path.is_dir():
@@ -82,16 +108,21 @@ def read_corpus(path: Path) -> list[Document]:
             raise MissingResourceError(
                 f"{path}: the folder has no CSV file of Factify 2, like train.csv"
             )
-        return [row.document for split in splits for row in read_factify2(path, split)]
-    documents: list[Document] = []
-    lines: dict[str, int] = {}
+        for split in splits:
+            for row in read_factify2(path, split):
+                yield row.document
+        return
+    for _, document in _corpus_lines(path):
+        yield document
+
+
+def _corpus_lines(path: Path) -> Iterator[tuple[int, Document]]:
+    """The documents of a JSON Lines file with the numbers of their lines."""
+    empty = True
     for number, line in read_json_lines(path, _DocumentLine):
-        first = lines.setdefault(line.id, number)
-        if first != number:
-            raise InvalidInputError(
-                f"{path}, line {number}: the id {line.id[:80]!r} is already that of line {first}"
-            )
-        documents.append(
+        empty = False
+        yield (
+            number,
             Document(
                 id=line.id,
                 text=line.text,
@@ -100,11 +131,46 @@ def read_corpus(path: Path) -> list[Document]:
                 date=line.date,
                 image=_beside(path, line.image),
                 ocr=line.ocr,
-            )
+            ),
         )
-    if not documents:
+    if empty:
         raise InvalidInputError(f"{path}: the corpus has no documents")
-    return documents
+
+
+def corpus_key(path: Path) -> str:
+    """Hash of the files of a corpus, of which a build that was stopped says what it was building.
+
+    Raises:
+        MissingResourceError: A file cannot be read.
+    """
+    files = sorted(path.glob("*.csv")) if path.is_dir() else [path]
+    digest = hashlib.sha256(str(path.resolve()).encode())
+    try:
+        for file in files:
+            with file.open("rb") as opened:
+                digest.update(hashlib.file_digest(opened, "sha256").digest())
+    except OSError as error:
+        raise MissingResourceError(f"{path}: the file cannot be read ({error.strerror})") from error
+    return digest.hexdigest()
+
+
+def read_ids(path: Path) -> list[str]:
+    """Read a list of document ids, one a line; blank lines are passed over.
+
+    Raises:
+        MissingResourceError: There is no such file, or it cannot be read.
+        InvalidInputError: It is not UTF-8, or names none.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise MissingResourceError(f"{path}: the file cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(f"{path}: not UTF-8") from error
+    ids = [line.strip() for line in lines if line.strip()]
+    if not ids:
+        raise InvalidInputError(f"{path}: the file names no documents")
+    return ids
 
 
 def read_claims(path: Path) -> list[Claim]:

@@ -59,7 +59,7 @@ def group_texts(texts: Sequence[str | None]) -> Groups:
     pairs_of: list[np.ndarray] = []
     alike: list[tuple[int, int]] = []
     for start in range(0, len(distinct), _BATCH):
-        batch = [_word_pairs(text) for text in distinct[start : start + _BATCH]]
+        batch = [word_pairs(text) for text in distinct[start : start + _BATCH]]
         # The pairs are hashed already.
         sketches = MinHash.bulk(batch, num_perm=_PERMUTATIONS, hashfunc=int)
         for offset, (pairs, sketch) in enumerate(zip(batch, sketches, strict=True)):
@@ -68,7 +68,7 @@ def group_texts(texts: Sequence[str | None]) -> Groups:
             if len(pairs) < _FEWEST_PAIRS:
                 continue
             for other in index.query(sketch):
-                if _jaccard(pairs, pairs_of[other]) >= TEXT_SIMILARITY:
+                if jaccard(pairs, pairs_of[other]) >= TEXT_SIMILARITY:
                     alike.append((other, place))
             index.insert(place, sketch, check_duplication=False)
     return Groups(exact, _chained(exact, len(distinct), alike))
@@ -112,6 +112,19 @@ def shared(groups: np.ndarray, others: np.ndarray) -> int:
     return int(np.isin(groups[groups >= 0], others[others >= 0]).sum())
 
 
+def word_pairs(text: str) -> np.ndarray:
+    """32-bit hashes of the pairs of neighbouring words of a normalised text, sorted, each once."""
+    words = text.split(" ")
+    hashed = {zlib.crc32(f"{a} {b}".encode()) for a, b in pairwise(words)}
+    return np.array(sorted(hashed), dtype=np.int64)
+
+
+def jaccard(one: np.ndarray, other: np.ndarray) -> float:
+    """Jaccard similarity of two sets of hashes that `word_pairs` made; at least one has some."""
+    common = len(np.intersect1d(one, other, assume_unique=True))
+    return common / (len(one) + len(other) - common)
+
+
 def _equal(items: Sequence[Item | None]) -> tuple[np.ndarray, list[Item]]:
     """The number of each item's equals, (N,), -1 for None, and an item of each number."""
     numbers: dict[Item, int] = {}
@@ -130,15 +143,3 @@ def _chained(groups: np.ndarray, count: int, alike: list[tuple[int, int]]) -> np
     graph = coo_array((np.ones(len(alike)), (one, other)), shape=(count, count))
     _, joined = connected_components(graph, directed=False)
     return np.where(groups < 0, -1, joined[groups])
-
-
-def _word_pairs(text: str) -> np.ndarray:
-    """32-bit hashes of the pairs of neighbouring words of a text, sorted, each once."""
-    words = text.split(" ")
-    hashed = {zlib.crc32(f"{a} {b}".encode()) for a, b in pairwise(words)}
-    return np.array(sorted(hashed), dtype=np.int64)
-
-
-def _jaccard(one: np.ndarray, other: np.ndarray) -> float:
-    common = len(np.intersect1d(one, other, assume_unique=True))
-    return common / (len(one) + len(other) - common)

@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from factcheck.errors import FactcheckError, InvalidInputError, RunError
-from factcheck.pictures import decode, read_bytes
+from factcheck.pictures import FINGERPRINT_SIDE, decode, fingerprint, read_bytes
 
 _CHUNK = 256
-_SIDE = 64
-_LEAST_CONTRAST = 4.0
 
 
 @dataclass(frozen=True)
@@ -72,17 +70,10 @@ def _look_at(path: Path) -> PictureFacts:
         return PictureFacts(None, None, str(error))
     sha256 = hashlib.sha256(data).hexdigest()
     try:
-        image = decode(data, path, side=_SIDE)
+        image = decode(data, path, side=FINGERPRINT_SIDE)
     except InvalidInputError as error:
         return PictureFacts(sha256, None, str(error))
-
-    import imagehash
-    import numpy as np
-
-    small = image.convert("L").resize((_SIDE, _SIDE))
-    if float(np.asarray(small).std()) < _LEAST_CONTRAST:
-        return PictureFacts(sha256, None, None)
-    return PictureFacts(sha256, int(str(imagehash.dhash(image)), 16), None)
+    return PictureFacts(sha256, fingerprint(image), None)
 
 
 def _stamp(path: Path) -> str:
@@ -123,10 +114,10 @@ def _known(
         f"SELECT path, stamp, sha256, fingerprint, problem FROM pictures WHERE path IN ({marks})",
         list(names),
     )
-    for name, stamp, sha256, fingerprint, problem in rows:
+    for name, stamp, sha256, looks, problem in rows:
         path = names[name]
         if stamp == stamps[path]:
-            bits = None if fingerprint is None else int(fingerprint, 16)
+            bits = None if looks is None else int(looks, 16)
             yield path, PictureFacts(sha256, bits, problem)
 
 

@@ -103,6 +103,19 @@ class Encoders:
             on_progress,
         )
 
+    def passages(self, texts: Sequence[str]) -> np.ndarray:
+        """Encode texts that are to be searched, in the fastest number format there is.
+
+        They are not cached: an index keeps them.
+
+        Args:
+            texts: N texts.
+
+        Returns:
+            (N, D) float32, rows of unit length.
+        """
+        return self.text.encode(texts, precision="auto")
+
     def relations(
         self, pairs: Sequence[tuple[str, str]], on_progress: Progress | None = None
     ) -> np.ndarray:

@@ -209,20 +209,7 @@ class RelationEncoder:
                 f"that is {text.sha256[:12]} here"
             )
         network, tokenizer = build_relation_network(text, config.layers)
-        path = folder / "model.safetensors"
-        weights = {key: value.float() for key, value in read_weights(path).items()}
-        wanted = {
-            key: tuple(value.shape)
-            for key, value in network.state_dict().items()
-            if not key.startswith(_SHARED)
-        }
-        found = {key: tuple(value.shape) for key, value in weights.items()}
-        if found != wanted:
-            odd = sorted(
-                key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key)
-            )
-            raise InvalidInputError(f"{path}: {odd[0]} does not fit the text encoder")
-        network.load_state_dict(weights, strict=False)
+        load_relation_weights(network, folder)
         return cls(folder.name, config, network, tokenizer)
 
     def encode(
@@ -304,6 +291,33 @@ def build_relation_network(
     if layers is not None:
         body.encoder.layer = body.encoder.layer[:layers]
     return RelationNetwork(body), tokenizer
+
+
+def load_relation_weights(network: RelationNetwork, folder: Path) -> None:
+    """Give a network the weights that `save_relation_encoder` wrote.
+
+    Args:
+        network: A network of the same shape, on the same text encoder.
+        folder: Where the weights are.
+
+    Raises:
+        MissingResourceError: There are none.
+        InvalidInputError: They are damaged, or of a network of another shape.
+    """
+    path = folder / "model.safetensors"
+    weights = {key: value.float() for key, value in read_weights(path).items()}
+    wanted = {
+        key: tuple(value.shape)
+        for key, value in network.state_dict().items()
+        if not key.startswith(_SHARED)
+    }
+    found = {key: tuple(value.shape) for key, value in weights.items()}
+    if found != wanted:
+        odd = sorted(
+            key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key)
+        )
+        raise InvalidInputError(f"{path}: {odd[0]} does not fit the text encoder")
+    network.load_state_dict(weights, strict=False)
 
 
 def save_relation_encoder(folder: Path, config: RelationConfig, network: RelationNetwork) -> None:

@@ -1,10 +1,13 @@
 """Retrieval: a corpus of evidence, cut, encoded, kept on disk and searched."""
 
 from factcheck.retrieval.hits import Hit, ImageHit
-from factcheck.retrieval.index import EvidenceIndex
+from factcheck.retrieval.index import EvidenceIndex, picture_fingerprint
 from factcheck.retrieval.manifest import Manifest
 from factcheck.retrieval.passages import split_passages, split_sentences
+from factcheck.retrieval.policy import SourcePolicy
+from factcheck.retrieval.search import Query
 from factcheck.retrieval.store import ImageRow
+from factcheck.retrieval.verify import verify_index
 
 __all__ = [
     "EvidenceIndex",
@@ -12,6 +15,10 @@ __all__ = [
     "ImageHit",
     "ImageRow",
     "Manifest",
+    "Query",
+    "SourcePolicy",
+    "picture_fingerprint",
     "split_passages",
     "split_sentences",
+    "verify_index",
 ]

@@ -1,53 +1,93 @@
-"""A folder that is either whole or not there."""
+"""The folder of an index: made whole or not at all, written by one process at a time."""
 
+import fcntl
+import json
 import os
 import secrets
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from factcheck.errors import RunError, UsageError
-from factcheck.retrieval.manifest import FILES, MANIFEST, is_index
+from factcheck.errors import FactcheckError, RunError, UsageError
+from factcheck.retrieval.manifest import MANIFEST, SEGMENTS, Manifest, is_index, sync
+
+_STATE = "build.json"
 
 
 @contextmanager
-def new_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
+def new_folder(folder: Path, overwrite: bool, key: str | None) -> Iterator[Path]:
     """A temporary sibling that takes the place of `folder` when the block ends well.
 
-    It is written through to disk before it is renamed, and removed on any exception. What was there
-    before is moved aside first and deleted last; should the process die between the two, it lies
-    beside as `.<name>.<letters>.old`.
+    It is written through to disk before it is renamed. On an error it is removed; a build that was
+    killed or interrupted leaves it, as `.<name>.partial`, and the next one with the same key finds
+    in it what was done. What was in the place of `folder` is moved aside and deleted last; should
+    the process die between the two, it lies beside as `.<name>.<letters>.old`.
 
     Args:
         folder: Where the new index is to be.
         overwrite: Whether an index may be there already.
+        key: Says what is being built; None for a build that is not gone on with.
 
     Raises:
-        UsageError: Something is there that may not be replaced.
+        UsageError: Something is there that may not be replaced, or another process is building.
         RunError: The folder cannot be made or written.
     """
     folder = folder.absolute()
     if folder.is_symlink():
         folder = folder.resolve()
     _refuse(folder, overwrite)
-    stem = folder.parent / f".{folder.name}.{secrets.token_hex(6)}"
-    partial, old = stem.with_name(stem.name + ".partial"), stem.with_name(stem.name + ".old")
-    try:
-        with writing(folder):
-            partial.mkdir(parents=True)
-        yield partial
-        with writing(folder):
-            for path in partial.iterdir():
-                _sync(path)
-            _sync(partial)
-            _refuse(folder, overwrite)
-            _replace(partial, folder, old)
-            _sync(folder.parent)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    partial = folder.with_name(f".{folder.name}.partial")
+    old = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}.old")
+    with writing(folder):
+        partial.mkdir(parents=True, exist_ok=True)
+    with locked(partial, "another process is building this index"):
+        state = json.dumps({"key": key})
+        try:
+            with writing(folder):
+                if key is None or not _holds(partial / _STATE, state):
+                    _empty(partial)
+                    (partial / _STATE).write_text(state, encoding="utf-8")
+            yield partial
+            with writing(folder):
+                (partial / _STATE).unlink()
+                sync(partial)
+                _refuse(folder, overwrite)
+                _replace(partial, folder, old)
+                sync(folder.parent)
+        except FactcheckError:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        except BaseException:
+            if key is None:
+                shutil.rmtree(partial, ignore_errors=True)
+            raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def locked(folder: Path, reason: str) -> Iterator[None]:
+    """Hold the folder against other writers; a process that dies lets go of it.
+
+    Args:
+        folder: The folder; there.
+        reason: What to say when another process holds it.
+
+    Raises:
+        UsageError: Another process holds it.
+        RunError: It cannot be opened.
+    """
+    with writing(folder):
+        descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UsageError(f"{folder}: {reason}") from error
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -65,6 +105,37 @@ def writing(folder: Path) -> Iterator[None]:
         raise RunError(f"{folder}: the index cannot be written (FAISS: write failed)") from error
 
 
+def remove_strays(folder: Path, manifest: Manifest) -> None:
+    """Remove what no manifest names: of a writer that died, and of what has been replaced.
+
+    Who has an index open keeps its files: a name goes, not what is mapped.
+    """
+    files_of = {segment.name: set(segment.files) for segment in manifest.segments}
+    with suppress(OSError):
+        for segment in (folder / SEGMENTS).iterdir():
+            if segment.name not in files_of:
+                shutil.rmtree(segment, ignore_errors=True)
+                continue
+            for path in segment.iterdir():
+                if path.name not in files_of[segment.name]:
+                    path.unlink(missing_ok=True)
+
+
+def _holds(path: Path, text: str) -> bool:
+    try:
+        return path.read_text(encoding="utf-8") == text
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
 def _refuse(folder: Path, overwrite: bool) -> None:
     """Raise unless `folder` is free, empty, or an index that may be replaced."""
     if not folder.exists():
@@ -78,10 +149,14 @@ def _refuse(folder: Path, overwrite: bool) -> None:
         raise UsageError(f"{folder}: a folder is there that is not an index; it is left as it is")
     if not overwrite:
         raise UsageError(f"{folder}: an index is there already; it is replaced only with overwrite")
-    if foreign := sorted(names - {MANIFEST, *FILES}):
+    if foreign := sorted(names - {MANIFEST, SEGMENTS, *_FIRST_FORMAT}):
         raise UsageError(
             f"{folder / foreign[0]}: not a file of the index around it, which is left as it is"
         )
+
+
+# What an index of the first format consisted of: it may be replaced too.
+_FIRST_FORMAT = ("passages.faiss", "images.faiss", "image_tokens.npy", "metadata.sqlite")
 
 
 def _replace(partial: Path, folder: Path, old: Path) -> None:
@@ -95,12 +170,3 @@ def _replace(partial: Path, folder: Path, old: Path) -> None:
     except BaseException:
         old.rename(folder)
         raise
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file or folder is on disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,9 +1,9 @@
 """What a search of an index finds."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-from factcheck.records import Passage
+from factcheck.records import Found, Passage
 from factcheck.retrieval.store import ImageRow, PassageRow
 
 
@@ -14,10 +14,15 @@ class Hit:
     Attributes:
         row: Its row, for `EvidenceIndex.passage_vectors`.
         passage: The passage.
-        score: Cosine of its vector and the claim's, in [-1, 1].
+        score: Cosine of its vector and the claim's, in [-1, 1]; of a claim that is only a picture
+            the cosine of the pictures.
         title: Title of its document.
         url: Address of its document.
         date: Date of its document.
+        fused: Its score in reciprocal rank fusion; None where only one channel was asked.
+        reranked: What the text relation encoder makes of it; None where it did not read it.
+        channels: What each channel that found it made of it.
+        copies: Ids of documents that carry a copy of it and are not listed for that.
     """
 
     row: int
@@ -26,6 +31,10 @@ class Hit:
     title: str | None = None
     url: str | None = None
     date: str | None = None
+    fused: float | None = None
+    reranked: float | None = None
+    channels: dict[str, Found] = field(default_factory=dict)
+    copies: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, row: int, stored: PassageRow, score: float) -> Self:
@@ -39,7 +48,8 @@ class Hit:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types only, as JSON holds them."""
-        return {"document_id": self.document_id, **asdict(self)}
+        plain = {"document_id": self.document_id, **asdict(self)}
+        return {**plain, "copies": list(self.copies)}
 
 
 @dataclass(frozen=True)
@@ -65,11 +75,9 @@ class ImageHit:
     date: str | None = None
 
     @classmethod
-    def of(cls, image: ImageRow, score: float) -> Self:
+    def of(cls, row: int, image: ImageRow, score: float) -> Self:
         """A stored picture that was found with a score."""
-        return cls(
-            image.row, image.document_id, image.path, score, image.title, image.url, image.date
-        )
+        return cls(row, image.document_id, image.path, score, image.title, image.url, image.date)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types only, as JSON holds them."""

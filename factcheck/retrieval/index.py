@@ -1,32 +1,42 @@
-"""The evidence index: documents cut, encoded and searched by text and by picture."""
+"""The evidence index: documents cut, encoded, and searched by meaning, by words and by picture."""
 
-import stat
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
 
 from factcheck.encoders import Encoders
 from factcheck.errors import InvalidInputError, MissingResourceError, UsageError
+from factcheck.pictures import FINGERPRINT_SIDE, decode, fingerprint, read_bytes
 from factcheck.records import Claim, Document
-from factcheck.retrieval.build import OnProgress, OnWarning, build_index, file_entry
+from factcheck.retrieval import writer
+from factcheck.retrieval.engine import Engine
 from factcheck.retrieval.hits import Hit, ImageHit
-from factcheck.retrieval.manifest import FILES, IMAGES, METADATA, PASSAGES, TOKENS, Manifest
-from factcheck.retrieval.store import ImageRow, MetadataReader
-from factcheck.retrieval.vectors import check_k, nearest, read_index, read_tokens
-from factcheck.settings import PassageSettings
+from factcheck.retrieval.lexical import inverse_frequency
+from factcheck.retrieval.manifest import TOKENS, Manifest
+from factcheck.retrieval.policy import SourcePolicy
+from factcheck.retrieval.search import Query, Relations, hybrid_search
+from factcheck.retrieval.segment import OpenSegment, Ranking
+from factcheck.retrieval.segment_writer import PASSAGES_AT_MOST, OnProgress, OnWarning
+from factcheck.retrieval.store import ImageRow, PassageRow
+from factcheck.retrieval.vectors import check_k
+from factcheck.retrieval.verify import HASHED_UP_TO
+from factcheck.settings import PassageSettings, SearchSettings
 
-if TYPE_CHECKING:
-    import faiss
+_ANY = SourcePolicy()
+
+# How often opening is tried again because a writer was quicker.
+_TRIES = 20
 
 
 class EvidenceIndex:
-    """A corpus of evidence on disk, searched exactly by cosine.
+    """A corpus of evidence on disk.
 
-    Vectors are in memory; token grids are mapped from disk and texts read row by row. Several
-    threads may search one index.
+    Files are mapped into memory and texts read row by row: opening takes no time that grows with
+    the corpus, and what is searched often stays in the system's cache. An open index stays what it
+    was when it was opened, whatever a writer does. Several threads may search one.
 
     Example:
         ```python
@@ -44,19 +54,19 @@ class EvidenceIndex:
         self,
         folder: Path,
         manifest: Manifest,
-        passages: "faiss.Index",
-        images: "faiss.Index",
-        tokens: np.ndarray,
-        metadata: MetadataReader,
+        segments: Sequence[OpenSegment],
         encoders: Encoders | None,
+        exact: bool,
     ) -> None:
         self.folder = folder
         self.manifest = manifest
-        self._passages = passages
-        self._images = images
-        self._tokens = tokens
-        self._metadata = metadata
+        self._segments = list(segments)
+        entries = [segment.entry for segment in segments]
+        # Where the rows of each segment begin among those of all.
+        self._passages = np.cumsum([0, *(entry.passages for entry in entries)])
+        self._images = np.cumsum([0, *(entry.images for entry in entries)])
         self._encoders = encoders
+        self._exact = exact
         self._loading = threading.Lock()
 
     @classmethod
@@ -67,8 +77,12 @@ class EvidenceIndex:
         encoders: Encoders | None = None,
         *,
         passages: PassageSettings | None = None,
+        engine: Engine | None = None,
+        factory: str | None = None,
+        segment_passages: int = PASSAGES_AT_MOST,
         strict: bool = False,
         overwrite: bool = False,
+        key: str | None = None,
         on_progress: OnProgress | None = None,
         on_warning: OnWarning | None = None,
     ) -> Self:
@@ -82,43 +96,61 @@ class EvidenceIndex:
             folder: Where the index is to be.
             encoders: What encodes; None for the embedded ones.
             passages: How documents are cut; None for the default of `PassageSettings`.
+            engine: Where passages and pictures are encoded; None for this process.
+            factory: What passages are indexed by, as FAISS's index factory writes it; None for
+                `approximate.factory_for` the size.
+            segment_passages: Passages after which a new segment is begun.
             strict: Whether a picture that cannot be read ends the build. Otherwise it is a warning
                 and its document goes in without a picture.
             overwrite: Whether an index that is there already is replaced, once the new one is
                 whole.
-            on_progress: Called with a stage ("documents", "passages", "pictures" or "files"), how
-                many are done, and of how many, where that is known.
+            key: Says what the documents are. A build that was killed or interrupted is gone on with
+                by the next one of the same key; without a key it is begun anew.
+            on_progress: Called with a stage ("documents", "passages", "pictures", "words",
+                "approximate" or "files"), how many are done, and of how many, where that is known.
             on_warning: Called with one sentence for each picture that cannot be read; None logs it.
 
         Raises:
             InvalidInputError: No documents, an id twice, an empty text or, if `strict`, a picture
                 that cannot be read.
-            UsageError: Something is at `folder` that may not be replaced.
+            UsageError: Something is at `folder` that may not be replaced, or `factory` is none.
             RunError: The disk is full or cannot be written.
         """
         folder = Path(folder)
         if encoders is None:
             encoders = Encoders.load()
-        build_index(
-            documents,
-            folder,
+        plan = writer.plan_for(
             encoders,
-            cut=passages or PassageSettings(),
+            passages or PassageSettings(),
+            engine=engine,
+            factory=factory,
             strict=strict,
-            overwrite=overwrite,
+            at_most=segment_passages,
             on_progress=on_progress,
             on_warning=on_warning,
         )
+        writer.build_index(documents, folder, plan, overwrite=overwrite, key=key)
         return cls.open(folder, encoders)
 
     @classmethod
-    def open(cls, folder: str | Path, encoders: Encoders | None = None) -> Self:
-        """Open an index, once each of its files is known to be what its manifest says.
+    def open(
+        cls,
+        folder: str | Path,
+        encoders: Encoders | None = None,
+        *,
+        thorough: bool | None = None,
+        exact: bool = False,
+    ) -> Self:
+        """Open an index.
 
         Args:
             folder: Where it is.
             encoders: The encoders it was built with; None for the embedded ones, which are loaded
                 when a search first needs them.
+            thorough: Whether every byte is looked at, or only headers, sizes and the borders of
+                tables. None looks at every byte of an index of up to `verify.HASHED_UP_TO` bytes,
+                which takes a fraction of a second; `factcheck index verify` does of any.
+            exact: Whether approximate indices are passed over and all vectors looked at.
 
         Raises:
             MissingResourceError: There is no such folder, or it cannot be read.
@@ -129,28 +161,94 @@ class EvidenceIndex:
         manifest = Manifest.read(folder)
         if encoders is not None:
             _refuse_mismatch(folder, manifest, encoders)
-        try:
-            for name in FILES:
-                _check_file(folder / name, manifest.files[name].size)
-            text, image = manifest.text, manifest.image
-            shape = (manifest.images, image.tokens, image.dimension)
-            # Hashes last: a file that lies about its shape is told apart from one that was damaged.
-            passages = read_index(folder / PASSAGES, text.dimension, manifest.passages)
-            images = read_index(folder / IMAGES, image.dimension, manifest.images)
-            tokens = read_tokens(folder / TOKENS, shape)
-            for name in FILES:
-                if file_entry(folder / name) != manifest.files[name]:
-                    raise InvalidInputError(
-                        f"{folder / name}: damaged: its sha256 is not the one in the manifest"
-                    )
-            metadata = MetadataReader(
-                folder / METADATA, manifest.documents, manifest.passages, manifest.images
-            )
-        except OSError as error:
-            raise MissingResourceError(
-                f"{folder}: the index cannot be read ({error.strerror})"
-            ) from error
-        return cls(folder, manifest, passages, images, tokens, metadata, encoders)
+        for _ in range(_TRIES):
+            try:
+                segments = _open_segments(folder, manifest, thorough)
+                break
+            except (InvalidInputError, OSError) as error:
+                newer = Manifest.read(folder)
+                if newer.generation == manifest.generation:
+                    if isinstance(error, InvalidInputError):
+                        raise
+                    raise MissingResourceError(
+                        f"{folder}: the index cannot be read ({error.strerror})"
+                    ) from error
+                # A writer has replaced what the manifest named.
+                manifest = newer
+        else:
+            raise MissingResourceError(f"{folder}: the index changes faster than it can be opened")
+        return cls(folder, manifest, segments, encoders, exact)
+
+    def add(
+        self,
+        documents: Iterable[Document],
+        *,
+        replace: bool = False,
+        engine: Engine | None = None,
+        factory: str | None = None,
+        strict: bool = False,
+        on_progress: OnProgress | None = None,
+        on_warning: OnWarning | None = None,
+    ) -> Self:
+        """Add documents and open the index as it then is.
+
+        Args:
+            documents: What to add; read once.
+            replace: Whether a document takes the place of the one with its id; without it that is
+                an error.
+            engine: As for `build`.
+            factory: As for `build`.
+            strict: As for `build`.
+            on_progress: As for `build`.
+            on_warning: As for `build`.
+
+        Raises:
+            InvalidInputError: As for `build`, or an id is in the index already.
+            UsageError: Another process is writing.
+            RunError: The disk is full or cannot be written. The index is what it was.
+        """
+        plan = writer.plan_for(
+            self.encoders,
+            self.manifest.passage,
+            engine=engine,
+            factory=factory,
+            strict=strict,
+            on_progress=on_progress,
+            on_warning=on_warning,
+        )
+        writer.add_documents(documents, self.folder, plan, replace=replace)
+        return self.open(self.folder, self.encoders)
+
+    def delete(self, document_ids: Sequence[str]) -> Self:
+        """Delete documents and open the index as it then is; their room is freed by `compact`.
+
+        Raises:
+            InvalidInputError: One of them is not in the index; then none is deleted.
+            UsageError: Another process is writing.
+            RunError: The disk is full or cannot be written.
+        """
+        plan = writer.plan_for(self.encoders, self.manifest.passage)
+        writer.delete_documents(document_ids, self.folder, plan)
+        return self.open(self.folder, self.encoders)
+
+    def compact(self, *, factory: str | None = None, on_progress: OnProgress | None = None) -> Self:
+        """Write the index anew, without what was deleted and in few segments, and open it.
+
+        Nothing is encoded again, and the hash stays what it was.
+
+        Args:
+            factory: As for `build`.
+            on_progress: As for `build`.
+
+        Raises:
+            UsageError: Another process is writing.
+            RunError: The disk is full or cannot be written. The index is what it was.
+        """
+        plan = writer.plan_for(
+            self.encoders, self.manifest.passage, factory=factory, on_progress=on_progress
+        )
+        writer.compact_index(self.folder, plan)
+        return self.open(self.folder, self.encoders)
 
     def __enter__(self) -> Self:
         return self
@@ -159,7 +257,7 @@ class EvidenceIndex:
         self.close()
 
     def __len__(self) -> int:
-        """Number of passages."""
+        """Number of passages that count."""
         return self.manifest.passages
 
     @property
@@ -183,7 +281,8 @@ class EvidenceIndex:
 
     def close(self) -> None:
         """Release the files; the index cannot be searched any more."""
-        self._metadata.close()
+        for segment in self._segments:
+            segment.close()
 
     def verify_encoders(self, encoders: Encoders) -> None:
         """Make sure that encoders are those that the index was built with.
@@ -193,49 +292,107 @@ class EvidenceIndex:
         """
         _refuse_mismatch(self.folder, self.manifest, encoders)
 
-    def search(self, claim: Claim, k: int = 10) -> list[Hit]:
-        """The passages most like a claim; see `search_many`."""
-        return self.search_many([claim], k)[0]
+    def search(
+        self,
+        claim: Claim,
+        k: int = 10,
+        settings: SearchSettings | None = None,
+        policy: SourcePolicy = _ANY,
+    ) -> list[Hit]:
+        """The passages that have most to say of a claim; see `search_many`."""
+        return self.search_many([claim], k, settings, policy)[0]
 
-    def search_many(self, claims: Sequence[Claim], k: int = 10) -> list[list[Hit]]:
-        """The passages most like each claim, by text.
+    def search_many(
+        self,
+        claims: Sequence[Claim],
+        k: int = 10,
+        settings: SearchSettings | None = None,
+        policy: SourcePolicy = _ANY,
+    ) -> list[list[Hit]]:
+        """The passages that have most to say of each claim (`retrieval.search`).
 
         Args:
-            claims: N claims.
-            k: Passages for each; all if the index has fewer.
+            claims: N claims, each with a text, a picture or both. For one that is only a picture
+                the first passages of the documents that show it come first.
+            k: Passages for each; fewer if the index has no more.
+            settings: How to look; None for the default of `SearchSettings`. Passages are reranked
+                only if the encoders have a text relation encoder.
+            policy: Which documents may be found.
 
         Returns:
-            For each claim its passages, most similar first; of equals the first of the corpus.
+            For each claim its passages, best first.
 
         Raises:
             UsageError: `k` is less than 1.
-            InvalidInputError: A claim has no text; or as for `encoders`.
+            InvalidInputError: A claim has neither text nor picture, or its picture cannot be read;
+                or as for `encoders`.
         """
         check_k(k)
         for i, claim in enumerate(claims):
-            if not claim.text.strip():
+            if not claim.text.strip() and claim.image is None:
                 raise InvalidInputError(f"claim {i + 1}: its text is empty")
             if not _is_unicode(claim.text):
                 raise InvalidInputError(f"claim {i + 1}: it holds half of a surrogate pair")
         if not claims:
             return []
-        return self.search_vectors(self.encoders.texts([claim.text for claim in claims]), k)
+        texts = [claim.text.strip() for claim in claims]
+        vectors = iter(self.encoders.texts([text for text in texts if text]))
+        pictures = self.encoders.pictures([claim.image for claim in claims])
+        for problem in pictures.problems.values():
+            raise InvalidInputError(problem)
+        queries = [
+            Query(
+                text,
+                next(vectors) if text else None,
+                None if row < 0 else pictures.pooled[row],
+                None if claim.image is None else picture_fingerprint(claim.image),
+            )
+            for claim, text, row in zip(claims, texts, pictures.rows, strict=True)
+        ]
+        relations = self.encoders.relations if self.encoders.relation is not None else None
+        return self.search_queries(queries, k, settings, policy, relations)
 
-    def search_vectors(self, vectors: np.ndarray, k: int = 10) -> list[list[Hit]]:
-        """The passages most like texts that are encoded already.
+    def search_queries(
+        self,
+        queries: Sequence[Query],
+        k: int = 10,
+        settings: SearchSettings | None = None,
+        policy: SourcePolicy = _ANY,
+        relations: Relations | None = None,
+    ) -> list[list[Hit]]:
+        """As `search_many`, for claims that are encoded already.
+
+        Args:
+            queries: N claims.
+            k: Passages for each.
+            settings: How to look.
+            policy: Which documents may be found.
+            relations: Reads passages beside claims, for reranking; None leaves the fused order.
+        """
+        check_k(k)
+        settings = settings or SearchSettings()
+        return hybrid_search(self, queries, k, settings, policy, relations)
+
+    def search_vectors(
+        self, vectors: np.ndarray, k: int = 10, policy: SourcePolicy = _ANY
+    ) -> list[list[Hit]]:
+        """The passages nearest to texts that are encoded already, by the dense channel alone.
 
         Args:
             vectors: (N, D), rows of unit length.
             k: Passages for each.
+            policy: Which documents may be found.
 
         Raises:
             UsageError: `k` is less than 1, or the vectors have another shape or are not numbers.
         """
-        found = nearest(self._passages, vectors, k)
-        rows = self._metadata.passages(row for hits in found for row, _ in hits)
+        found = self.nearest(vectors, k, policy)
+        rows = self.passages_at({row for hits in found for row, _ in hits})
         return [[Hit.of(row, rows[row], score) for row, score in hits] for hits in found]
 
-    def search_images(self, vectors: np.ndarray, k: int = 10) -> list[list[ImageHit]]:
+    def search_images(
+        self, vectors: np.ndarray, k: int = 10, policy: SourcePolicy = _ANY
+    ) -> list[list[ImageHit]]:
         """The pictures most like pictures that are encoded already.
 
         A picture that several documents show is found once for each of them.
@@ -243,21 +400,105 @@ class EvidenceIndex:
         Args:
             vectors: (N, C) pooled vectors, rows of unit length.
             k: Pictures for each.
+            policy: Which documents may be found.
 
         Raises:
             UsageError: As for `search_vectors`.
         """
-        found = nearest(self._images, vectors, k)
-        rows = self._metadata.images(row for hits in found for row, _ in hits)
-        return [[ImageHit.of(rows[row], score) for row, score in hits] for hits in found]
+        found = self.nearest_pictures(vectors, k, policy)
+        rows = self._pictures_at({row for hits in found for row, _ in hits})
+        return [[ImageHit.of(row, rows[row], score) for row, score in hits] for hits in found]
 
-    def images_of(self, document_ids: Sequence[str]) -> list[ImageRow]:
-        """The pictures of documents, in their order; a document without one adds none.
+    def may_find(self, policy: SourcePolicy) -> bool:
+        """Whether a policy leaves any document to be found."""
+        return any(
+            (allowed := segment.allowed_documents(policy)) is None or bool(allowed.any())
+            for segment in self._segments
+        )
+
+    def nearest(self, vectors: np.ndarray, k: int, policy: SourcePolicy = _ANY) -> list[Ranking]:
+        """Rows of the passages of the highest cosine with each of (N, D) vectors."""
+        parts = [s.dense(vectors, k, policy, self._exact) for s in self._segments]
+        return _merged(parts, self._passages, k, len(vectors))
+
+    def by_words(self, words: list[str], k: int, policy: SourcePolicy = _ANY) -> Ranking:
+        """Rows of the passages of the highest BM25 score for the words of a query."""
+        count = int(self._passages[-1])
+        rarity = {
+            word: inverse_frequency(
+                count, sum(segment.lexical.frequency(word) for segment in self._segments)
+            )
+            for word in set(words)
+        }
+        parts = [[segment.by_words(words, rarity, k, policy)] for segment in self._segments]
+        return _merged(parts, self._passages, k, 1)[0]
+
+    def nearest_pictures(
+        self, vectors: np.ndarray, k: int, policy: SourcePolicy = _ANY
+    ) -> list[Ranking]:
+        """Rows of the pictures of the highest cosine with each of (N, C) vectors."""
+        parts = [segment.pictures(vectors, k, policy) for segment in self._segments]
+        return _merged(parts, self._images, k, len(vectors))
+
+    def reposts(self, picture: int, policy: SourcePolicy = _ANY) -> list[int]:
+        """Rows of the pictures that have the fingerprint of a picture, but for a few bits."""
+        return [
+            int(start) + row
+            for start, segment in zip(self._images, self._segments, strict=False)
+            for row in segment.reposts(picture, policy)
+        ]
+
+    def passages_beside(
+        self, image_rows: Sequence[int], vector: np.ndarray | None, at_most: int
+    ) -> dict[int, int]:
+        """For pictures, by row, the row of the passage of their document that speaks of a claim.
+
+        Args:
+            image_rows: The pictures.
+            vector: (D,) the claim's; None takes the document's first passage.
+            at_most: Passages of a document that are compared with it.
+        """
+        beside: dict[int, int] = {}
+        for place, local in self._local(image_rows, self._images):
+            segment, start = self._segments[place], int(self._passages[place])
+            documents = segment.metadata.image_documents()[local]
+            passages = segment.metadata.passages_of(map(int, documents))
+            for row, document in zip(local, documents, strict=True):
+                own = passages[int(document)][:at_most]
+                best = 0
+                if vector is not None and len(own) > 1:
+                    vectors = segment.passages.reconstruct_batch(np.array(own, dtype=np.int64))
+                    best = int(np.argmax(vectors @ vector))
+                beside[int(self._images[place]) + int(row)] = start + own[best]
+        return beside
+
+    def passages_at(self, rows: Iterable[int]) -> dict[int, PassageRow]:
+        """Passages by row, with what is known of their documents."""
+        found: dict[int, PassageRow] = {}
+        for place, local in self._local(rows, self._passages):
+            start = int(self._passages[place])
+            stored = self._segments[place].metadata.passages(map(int, local))
+            found |= {start + row: passage for row, passage in stored.items()}
+        return found
+
+    def images_of(self, document_ids: Sequence[str]) -> list[tuple[int, ImageRow]]:
+        """The pictures of documents with their rows, in order; one without a picture adds none.
 
         Raises:
             InvalidInputError: There is no such document.
         """
-        return self._metadata.images_of(document_ids)
+        found: dict[str, tuple[int, ImageRow]] = {}
+        known: set[str] = set()
+        for start, segment in zip(self._images, self._segments, strict=False):
+            rows = segment.metadata.rows_of(document_ids)
+            here = [name for name, row in rows.items() if segment.counts(row)]
+            known.update(here)
+            images = segment.metadata.images_of(here)
+            found |= {name: (int(start) + image.row, image) for name, image in images.items()}
+        for document_id in document_ids:
+            if document_id not in known:
+                raise self._unknown(document_id)
+        return [found[name] for name in dict.fromkeys(document_ids) if name in found]
 
     def passage_vectors(self, rows: Sequence[int]) -> np.ndarray:
         """(n, D) float32 vectors of passages, by row.
@@ -265,7 +506,11 @@ class EvidenceIndex:
         Raises:
             UsageError: There is no such row.
         """
-        return _vectors(self._passages, self._known(rows, self.manifest.passages, "passage"))
+        vectors = np.zeros((len(rows), self.manifest.text.dimension), dtype=np.float32)
+        wanted = self._known(rows, self._passages, "passage")
+        for place, local, positions in self._placed(wanted, self._passages):
+            vectors[positions] = self._segments[place].passages.reconstruct_batch(local)
+        return vectors
 
     def image_tokens(self, rows: Sequence[int]) -> np.ndarray:
         """(n, T, C) float32 token grids of pictures, by row.
@@ -274,11 +519,16 @@ class EvidenceIndex:
             UsageError: There is no such row.
             InvalidInputError: The file holds what is no number.
         """
-        tokens: np.ndarray = self._tokens[
-            self._known(rows, self.manifest.images, "picture")
-        ].astype(np.float32)
-        if not np.isfinite(tokens).all():
-            raise InvalidInputError(f"{self.folder / TOKENS}: a token is not a finite number")
+        image = self.manifest.image
+        tokens = np.zeros((len(rows), image.tokens, image.dimension), dtype=np.float32)
+        wanted = self._known(rows, self._images, "picture")
+        for place, local, positions in self._placed(wanted, self._images):
+            segment = self._segments[place]
+            tokens[positions] = segment.tokens[local]
+            if not np.isfinite(tokens[positions]).all():
+                raise InvalidInputError(
+                    f"{segment.folder / TOKENS}: a token is not a finite number"
+                )
         return tokens
 
     def image_vectors(self, rows: Sequence[int]) -> np.ndarray:
@@ -287,7 +537,11 @@ class EvidenceIndex:
         Raises:
             UsageError: There is no such row.
         """
-        return _vectors(self._images, self._known(rows, self.manifest.images, "picture"))
+        vectors = np.zeros((len(rows), self.manifest.image.dimension), dtype=np.float32)
+        wanted = self._known(rows, self._images, "picture")
+        for place, local, positions in self._placed(wanted, self._images):
+            vectors[positions] = self._segments[place].images.reconstruct_batch(local)
+        return vectors
 
     def document(self, document_id: str) -> Document:
         """The document of that id, its picture by absolute path.
@@ -295,24 +549,90 @@ class EvidenceIndex:
         Raises:
             InvalidInputError: There is none.
         """
-        return self._metadata.document(document_id)
+        for segment in self._segments:
+            row = segment.metadata.rows_of([document_id]).get(document_id)
+            if row is not None and segment.counts(row):
+                document = segment.metadata.document(document_id)
+                assert document is not None
+                return document
+        raise self._unknown(document_id)
 
-    def _known(self, rows: Sequence[int], count: int, kind: str) -> np.ndarray:
+    def _pictures_at(self, rows: Iterable[int]) -> dict[int, ImageRow]:
+        found: dict[int, ImageRow] = {}
+        for place, local in self._local(rows, self._images):
+            start = int(self._images[place])
+            stored = self._segments[place].metadata.images(map(int, local))
+            found |= {start + row: image for row, image in stored.items()}
+        return found
+
+    def _unknown(self, document_id: str) -> InvalidInputError:
+        return InvalidInputError(f"{self.folder}: no document '{document_id}' in the index")
+
+    def _known(self, rows: Sequence[int], starts: np.ndarray, kind: str) -> np.ndarray:
         wanted = np.asarray(rows, dtype=np.int64).reshape(-1)
-        if wanted.size and (wanted.min() < 0 or wanted.max() >= count):
+        if wanted.size and (wanted.min() < 0 or wanted.max() >= starts[-1]):
             raise UsageError(
-                f"{self.folder}: {kind} rows go from 0 to {count - 1}, "
+                f"{self.folder}: {kind} rows go from 0 to {starts[-1] - 1}, "
                 f"and {wanted.min()} to {wanted.max()} were asked for"
             )
         return wanted
 
+    def _local(self, rows: Iterable[int], starts: np.ndarray) -> list[tuple[int, np.ndarray]]:
+        """For each segment that has some of the rows, its place and its own rows."""
+        wanted = np.array(sorted(set(rows)), dtype=np.int64)
+        return [(place, local) for place, local, _ in self._placed(wanted, starts)]
 
-def _vectors(index: "faiss.Index", rows: np.ndarray) -> np.ndarray:
-    """(n, d) float32 vectors of an index, by row."""
-    if not rows.size:
-        return np.zeros((0, index.d), dtype=np.float32)
-    vectors: np.ndarray = index.reconstruct_batch(rows)
-    return vectors
+    def _placed(
+        self, rows: np.ndarray, starts: np.ndarray
+    ) -> list[tuple[int, np.ndarray, np.ndarray]]:
+        """For each segment that has some of the rows: place, own rows, positions among `rows`."""
+        places = np.searchsorted(starts, rows, side="right") - 1
+        return [
+            (int(place), rows[chosen] - starts[place], chosen)
+            for place in np.unique(places)
+            for chosen in [np.flatnonzero(places == place)]
+        ]
+
+
+def picture_fingerprint(image: str | Path) -> int | None:
+    """The fingerprint of the picture in a file, which can be read.
+
+    Raises:
+        MissingResourceError: It cannot be read.
+        InvalidInputError: It is no picture.
+    """
+    return fingerprint(decode(read_bytes(image), image, side=FINGERPRINT_SIDE))
+
+
+def _open_segments(folder: Path, manifest: Manifest, thorough: bool | None) -> list[OpenSegment]:
+    if thorough is None:
+        sizes = (file.size for segment in manifest.segments for file in segment.files.values())
+        thorough = sum(sizes) <= HASHED_UP_TO
+    segments: list[OpenSegment] = []
+    try:
+        for entry in manifest.segments:
+            segments.append(OpenSegment(folder, manifest, entry, thorough))
+    except BaseException:
+        for segment in segments:
+            segment.close()
+        raise
+    return segments
+
+
+def _merged(
+    parts: Sequence[Sequence[Ranking]], starts: np.ndarray, k: int, queries: int
+) -> list[Ranking]:
+    """The best of what the segments found for each query, by the rows of the whole index."""
+    merged = []
+    for query in range(queries):
+        found = [
+            (int(start) + row, score)
+            for start, part in zip(starts, parts, strict=False)
+            for row, score in part[query]
+        ]
+        found.sort(key=lambda item: (-item[1], item[0]))
+        merged.append(found[:k])
+    return merged
 
 
 def _is_unicode(text: str) -> bool:
@@ -321,20 +641,6 @@ def _is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _check_file(path: Path, size: int) -> None:
-    """Refuse a file that is missing, a link, or of another size than the manifest says."""
-    try:
-        status = path.lstat()
-    except FileNotFoundError as error:
-        raise InvalidInputError(f"{path}: missing from the index") from error
-    if not stat.S_ISREG(status.st_mode):
-        raise InvalidInputError(f"{path}: not an ordinary file")
-    if status.st_size != size:
-        raise InvalidInputError(
-            f"{path}: damaged: {status.st_size:,} bytes, and the manifest says {size:,}"
-        )
 
 
 def _refuse_mismatch(folder: Path, manifest: Manifest, encoders: Encoders) -> None:

@@ -1,7 +1,13 @@
-"""What an index is: the file in its folder that says what it holds and what made it."""
+"""What an index is: the file in its folder that says what it holds and what made it.
+
+An index is a list of segments, folders that never change once they are written, and of the
+documents in them that no longer count. Each change writes new files beside the old ones and then a
+new manifest over the old one, in one rename: whoever reads sees the index before it or after it.
+"""
 
 import hashlib
 import json
+import os
 import stat
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -10,22 +16,28 @@ from pydantic import Field, ValidationError, model_validator
 
 from factcheck.encoders import Encoders
 from factcheck.errors import InvalidInputError, MissingResourceError
+from factcheck.retrieval import approximate, lexical
 from factcheck.settings import PassageSettings, Settings
 
 FORMAT = "factcheck-index"
-VERSION = 1
+VERSION = 2
 
 MANIFEST = "manifest.json"
+SEGMENTS = "segments"
+LOCK = "writer.lock"
+
 PASSAGES = "passages.faiss"
+APPROXIMATE = "passages_approximate.faiss"
 IMAGES = "images.faiss"
 TOKENS = "image_tokens.npy"
 METADATA = "metadata.sqlite"
-FILES = (PASSAGES, IMAGES, TOKENS, METADATA)
-"""The files of an index besides its manifest."""
+FILES = frozenset((PASSAGES, IMAGES, TOKENS, METADATA, *lexical.FILES))
+"""The files of every segment; one that is large has `APPROXIMATE` too."""
 
 # An index may come from a stranger: what is read before it can be checked is bounded.
-_MAX_BYTES = 2**20
+_MAX_BYTES = 2**24
 
+Name = Annotated[str, Field(pattern="^[0-9]{6}$")]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0, lt=2**40)]
 Size = Annotated[int, Field(ge=1, lt=2**20)]
@@ -52,44 +64,96 @@ class FileEntry(Settings):
     size: Count
 
 
+class ApproximateEntry(Settings):
+    """The approximate index of a segment (`approximate`).
+
+    Attributes:
+        factory: What `faiss.index_factory` made it from.
+        recall_at_10: Share of the ten nearest that it finds, measured when it was made.
+    """
+
+    factory: Annotated[str, Field(pattern=f"^({approximate.FACTORY.pattern})$")]
+    recall_at_10: Annotated[float, Field(ge=0, le=1)]
+
+
+class Segment(Settings):
+    """A part of an index.
+
+    Attributes:
+        name: Of its folder in `segments/`.
+        documents: Number of its documents, those that no longer count included.
+        passages: Number of its passages, likewise.
+        images: Number of its pictures, likewise.
+        approximate: Its approximate index; None where it is searched exactly.
+        files: Its files by name.
+        deleted: Number of its documents that no longer count.
+        deleted_file: Name of the file that lists their rows; None where there are none.
+    """
+
+    name: Name
+    documents: Annotated[Count, Field(ge=1)]
+    passages: Annotated[Count, Field(ge=1)]
+    images: Count
+    approximate: ApproximateEntry | None = None
+    files: dict[str, FileEntry]
+    deleted: Count = 0
+    deleted_file: Annotated[str, Field(pattern="^deleted-[0-9]{6}[.]npy$")] | None = None
+
+    @model_validator(mode="after")
+    def _all_files(self) -> Self:
+        wanted = set(FILES)
+        if self.approximate is not None:
+            wanted.add(APPROXIMATE)
+        if self.deleted_file is not None:
+            wanted.add(self.deleted_file)
+        if set(self.files) != wanted:
+            raise ValueError(f"the files must be {', '.join(sorted(wanted))}")
+        if (self.deleted == 0) != (self.deleted_file is None) or self.deleted > self.documents:
+            raise ValueError("deleted does not fit the segment")
+        return self
+
+
 class Manifest(Settings):
     """The contents of `manifest.json`, where `sha256` is beside them.
 
     Attributes:
         format: Tells an index from any other folder.
         version: Of the format; a reader knows one.
+        generation: Counts the changes.
         text: The encoder of the passages.
         image: The encoder of the pictures.
-        faiss_factory: What `faiss.index_factory` made both vector files from.
         metric: How vectors, of unit length, are compared.
-        passage: How documents were cut.
-        corpus_sha256: Hash of the documents, the contents of their pictures and the borders of
-            their passages, whatever the order of the documents and the places of the pictures.
-        documents: Number of documents.
-        passages: Number of passages.
-        images: Number of documents with a picture.
-        files: The other files of the folder, by name.
-        libraries: Versions of the libraries that made the index.
+        analyser: What makes words of a passage (`lexical.ANALYSER`).
+        passage: How documents are cut.
+        corpus_sha256: Hash of the documents that count and of the contents of their pictures,
+            whatever their order and the places of the pictures.
+        documents: Number of documents that count.
+        passages: Number of their passages.
+        images: Number of those documents with a picture.
+        segments: The parts, in the order of their rows.
+        libraries: Versions of the libraries that made the newest part.
     """
 
     format: Literal["factcheck-index"] = "factcheck-index"
-    version: Literal[1] = 1
+    version: Literal[2] = 2
+    generation: Annotated[Count, Field(ge=1)] = 1
     text: TextEncoderEntry
     image: ImageEncoderEntry
-    faiss_factory: Literal["Flat"] = "Flat"
     metric: Literal["inner_product"] = "inner_product"
+    analyser: Literal["bm25s-english-snowball"] = "bm25s-english-snowball"
     passage: PassageSettings
     corpus_sha256: Sha256
-    documents: Annotated[Count, Field(ge=1)]
-    passages: Annotated[Count, Field(ge=1)]
+    documents: Count
+    passages: Count
     images: Count
-    files: dict[str, FileEntry]
+    segments: list[Segment]
     libraries: dict[str, str]
 
     @model_validator(mode="after")
-    def _all_files(self) -> Self:
-        if set(self.files) != set(FILES):
-            raise ValueError(f"the files must be {', '.join(FILES)}")
+    def _names_once(self) -> Self:
+        names = [segment.name for segment in self.segments]
+        if len(set(names)) != len(names):
+            raise ValueError("a segment is named twice")
         return self
 
     @property
@@ -97,13 +161,14 @@ class Manifest(Settings):
         """Hash of what the index is made of, which names it in verdicts.
 
         The same documents and pictures under the same encoders give the same hash, on any machine
-        and in any order: library versions, encoder names, paths and the last bits of the vectors
-        do not enter.
+        and in any order, however they came in: segments, library versions, encoder names, paths and
+        the last bits of the vectors do not enter.
         """
         identity = self.model_dump(
             mode="json",
             exclude={
-                "files": True,
+                "generation": True,
+                "segments": True,
                 "libraries": True,
                 "text": {"name"},
                 "image": {"name"},
@@ -112,14 +177,20 @@ class Manifest(Settings):
         return hashlib.sha256(canonical_json(identity)).hexdigest()
 
     def write(self, folder: Path) -> None:
-        """Write `manifest.json`.
+        """Put `manifest.json` in the place of what is there, in one step.
 
         Raises:
             OSError: It cannot be written.
         """
         contents = {"sha256": self.sha256, **self.model_dump(mode="json")}
         text = json.dumps(contents, indent=2, ensure_ascii=False)
-        (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        temporary = folder / f".{MANIFEST}.tmp"
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(folder / MANIFEST)
+        sync(folder)
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -140,7 +211,8 @@ class Manifest(Settings):
             )
         sha256 = data.pop("sha256", None)
         try:
-            manifest = cls.model_validate(data, strict=True)
+            # From JSON, where a tuple is a list.
+            manifest = cls.model_validate_json(json.dumps(data), strict=True)
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"]) or "manifest"
@@ -169,6 +241,15 @@ def is_index(folder: Path) -> bool:
         return _read_json(folder).get("format") == FORMAT
     except (MissingResourceError, InvalidInputError):
         return False
+
+
+def sync(path: Path) -> None:
+    """Wait until a file or folder is on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def canonical_json(value: Any) -> bytes:

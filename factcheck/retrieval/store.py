@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from factcheck.errors import InvalidInputError, UsageError
 from factcheck.records import Document, Passage
 
@@ -21,13 +23,18 @@ _SCHEMA = (
     url TEXT,
     date TEXT,
     ocr TEXT,
-    digest BLOB NOT NULL
+    host TEXT,
+    digest BLOB NOT NULL,
+    sketch BLOB NOT NULL
 ) STRICT""",
+    "CREATE INDEX documents_by_date ON documents (date)",
+    "CREATE INDEX documents_by_host ON documents (host)",
     """CREATE TABLE images (
     row INTEGER PRIMARY KEY,
     document INTEGER NOT NULL UNIQUE,
     path TEXT NOT NULL,
-    sha256 TEXT NOT NULL
+    sha256 TEXT NOT NULL,
+    fingerprint TEXT
 ) STRICT""",
     """CREATE TABLE passages (
     row INTEGER PRIMARY KEY,
@@ -42,12 +49,42 @@ _CHUNK = 500
 
 @dataclass(frozen=True)
 class PassageRow:
-    """A passage with what is known of its document."""
+    """A passage with what is known of its document.
+
+    Attributes:
+        passage: The passage.
+        title: Title of its document.
+        url: Address of its document.
+        date: Date of its document.
+        sketch: Of its document (`distinct.sketch`).
+    """
 
     passage: Passage
     title: str | None
     url: str | None
     date: str | None
+    sketch: bytes
+
+
+@dataclass(frozen=True)
+class StoredDocument:
+    """A document as a part holds it.
+
+    Attributes:
+        row: Its row.
+        document: The document, its picture by absolute path.
+        borders: Where its passages begin and end.
+        digest: Of the document without the contents of its picture.
+        sketch: As `distinct.sketch` made it.
+        image: Row, hash and fingerprint of its picture; None without one.
+    """
+
+    row: int
+    document: Document
+    borders: tuple[tuple[int, int], ...]
+    digest: bytes
+    sketch: bytes
+    image: tuple[int, str, str | None] | None
 
 
 @dataclass(frozen=True)
@@ -90,32 +127,35 @@ class MetadataWriter:
         self.images = 0
 
     def add_document(
-        self, document: Document, passages: Sequence[Passage], digest: bytes
+        self,
+        document: Document,
+        borders: Sequence[tuple[int, int]],
+        host: str | None,
+        digest: bytes,
+        sketch: bytes,
     ) -> int | None:
         """Add a document without its picture; its row, or None when its id is there already."""
         row = self.documents
         values = (document.id, document.text, document.title, document.url, document.date)
         added = self._connection.execute(
-            "INSERT OR IGNORE INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (row, *values, document.ocr, digest),
+            "INSERT OR IGNORE INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (row, *values, document.ocr, host, digest, sketch),
         )
         if added.rowcount == 0:
             return None
         self._connection.executemany(
             "INSERT INTO passages VALUES (?, ?, ?, ?)",
-            (
-                (self.passages + i, row, passage.start, passage.end)
-                for i, passage in enumerate(passages)
-            ),
+            ((self.passages + i, row, start, end) for i, (start, end) in enumerate(borders)),
         )
         self.documents += 1
-        self.passages += len(passages)
+        self.passages += len(borders)
         return row
 
-    def add_image(self, document: int, path: str, sha256: str) -> None:
+    def add_image(self, document: int, path: str, sha256: str, fingerprint: str | None) -> None:
         """Give the document in a row its picture."""
         self._connection.execute(
-            "INSERT INTO images VALUES (?, ?, ?, ?)", (self.images, document, path, sha256)
+            "INSERT INTO images VALUES (?, ?, ?, ?, ?)",
+            (self.images, document, path, sha256, fingerprint),
         )
         self.images += 1
 
@@ -127,12 +167,6 @@ class MetadataWriter:
         )
         for text, start, end in rows:
             yield text[start:end]
-
-    def digests(self) -> Iterator[tuple[bytes, str | None]]:
-        """Of each document, its digest and the hash of its picture's bytes."""
-        yield from self._connection.execute(
-            "SELECT digest, sha256 FROM documents LEFT JOIN images ON document = documents.row"
-        )
 
     def commit(self) -> None:
         """Finish the file."""
@@ -147,8 +181,17 @@ class MetadataWriter:
 class MetadataReader:
     """Reads the file of an index; several threads may share it."""
 
-    def __init__(self, path: Path, documents: int, passages: int, images: int) -> None:
+    def __init__(
+        self, path: Path, documents: int, passages: int, images: int, thorough: bool = True
+    ) -> None:
         """Open the file, read-only, and check it against what the manifest says.
+
+        Args:
+            path: The file.
+            documents: Number of documents.
+            passages: Number of passages.
+            images: Number of pictures.
+            thorough: Whether every page and every row is looked at, which takes time.
 
         Raises:
             InvalidInputError: The file is damaged, or its tables or their lengths are not those of
@@ -157,11 +200,14 @@ class MetadataReader:
         self.path = path
         self._lock = threading.Lock()
         self._closed = False
-        self._connection = sqlite3.connect(
-            f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False
-        )
         try:
-            self._check({"documents": documents, "passages": passages, "images": images})
+            self._connection = sqlite3.connect(
+                f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False
+            )
+        except sqlite3.Error as error:
+            raise InvalidInputError(f"{path}: cannot be opened ({error})") from error
+        try:
+            self._check({"documents": documents, "passages": passages, "images": images}, thorough)
         except BaseException:
             self._connection.close()
             raise
@@ -179,18 +225,18 @@ class MetadataReader:
         )
         # Each document is read once, however many of its passages are asked for.
         documents = self._by_key(
-            "SELECT row, id, text, title, url, date FROM documents WHERE row IN ({})",
+            "SELECT row, id, text, title, url, date, sketch FROM documents WHERE row IN ({})",
             {document for document, _, _ in borders.values()},
         )
         found = {}
         for row, (document, start, end) in borders.items():
-            identity, text, title, url, date = self._document(documents, document)
+            identity, text, title, url, date, sketch = self._document(documents, document)
             if not 0 <= start < end <= len(text):
                 raise InvalidInputError(
                     f"{self.path}: passage {row} lies outside document '{identity}'"
                 )
             passage = Passage(identity, start, end, text[start:end])
-            found[row] = PassageRow(passage, title, url, date)
+            found[row] = PassageRow(passage, title, url, date, sketch)
         return found
 
     def images(self, rows: Iterable[int]) -> dict[int, ImageRow]:
@@ -206,41 +252,131 @@ class MetadataReader:
             found[row] = ImageRow(row, identity, path, title, url, date)
         return found
 
-    def images_of(self, document_ids: Sequence[str]) -> list[ImageRow]:
-        """The pictures of documents, in the order of the ids; a document without has none.
-
-        Raises:
-            InvalidInputError: There is no such document.
-        """
+    def images_of(self, document_ids: Sequence[str]) -> dict[str, ImageRow]:
+        """The pictures of those of the documents that have one and are here, by id."""
         row_of = self._by_key(
-            "SELECT id, documents.row, images.row FROM documents "
-            "LEFT JOIN images ON document = documents.row WHERE id IN ({})",
+            "SELECT id, images.row FROM documents "
+            "JOIN images ON document = documents.row WHERE id IN ({})",
             document_ids,
         )
-        for document_id in document_ids:
-            if document_id not in row_of:
-                raise self._unknown(document_id)
-        rows = [row_of[document_id][1] for document_id in dict.fromkeys(document_ids)]
-        images = self.images(row for row in rows if row is not None)
-        return [images[row] for row in rows if row is not None]
+        images = self.images(row for (row,) in row_of.values())
+        return {document_id: images[row] for document_id, (row,) in row_of.items()}
 
-    def document(self, document_id: str) -> Document:
-        """The document of that id.
-
-        Raises:
-            InvalidInputError: There is none.
-        """
+    def document(self, document_id: str) -> Document | None:
+        """The document of that id; None if it is not here."""
         found = self._by_key(
             "SELECT id, text, title, url, date, path, ocr FROM documents "
             "LEFT JOIN images ON document = documents.row WHERE id IN ({})",
             [document_id],
         )
-        if document_id not in found:
-            raise self._unknown(document_id)
-        return Document(document_id, *found[document_id])
+        return Document(document_id, *found[document_id]) if document_id in found else None
 
-    def _unknown(self, document_id: str) -> InvalidInputError:
-        return InvalidInputError(f"{self.path.parent}: no document '{document_id}' in the index")
+    def rows_of(self, document_ids: Iterable[str]) -> dict[str, int]:
+        """Rows of those of the documents that are here, by id."""
+        found = self._by_key("SELECT id, row FROM documents WHERE id IN ({})", document_ids)
+        return {document_id: row for document_id, (row,) in found.items()}
+
+    def documents(self) -> Iterator[StoredDocument]:
+        """All documents, by row."""
+        for start in range(0, self._count("documents"), _CHUNK):
+            within = (start, start + _CHUNK)
+            borders: dict[int, list[tuple[int, int]]] = {}
+            for document, first, last in self._rows(
+                'SELECT document, start, "end" FROM passages '
+                "WHERE document >= ? AND document < ? ORDER BY row",
+                within,
+            ):
+                borders.setdefault(document, []).append((first, last))
+            for (
+                row,
+                identity,
+                text,
+                title,
+                url,
+                date,
+                path,
+                ocr,
+                digest,
+                sketch,
+                *image,
+            ) in self._rows(
+                "SELECT documents.row, id, text, title, url, date, path, ocr, digest, sketch, "
+                "images.row, sha256, fingerprint FROM documents "
+                "LEFT JOIN images ON document = documents.row "
+                "WHERE documents.row >= ? AND documents.row < ? ORDER BY documents.row",
+                within,
+            ):
+                yield StoredDocument(
+                    row,
+                    Document(identity, text, title, url, date, path, ocr),
+                    tuple(borders.get(row, ())),
+                    digest,
+                    sketch,
+                    None if image[0] is None else (image[0], image[1], image[2]),
+                )
+
+    def digests(self) -> list[tuple[int, bytes, str | None]]:
+        """Of each document its row, its digest, and the hash of its picture's bytes."""
+        return self._rows(
+            "SELECT documents.row, digest, sha256 FROM documents "
+            "LEFT JOIN images ON document = documents.row"
+        )
+
+    def passage_documents(self) -> np.ndarray:
+        """(N,) int32, the document of each passage."""
+        return self._column("SELECT document FROM passages ORDER BY row")
+
+    def image_documents(self) -> np.ndarray:
+        """(n,) int32, the document of each picture."""
+        return self._column("SELECT document FROM images ORDER BY row")
+
+    def fingerprints(self) -> list[str | None]:
+        """The fingerprint of each picture, in hexadecimal."""
+        return [value for (value,) in self._rows("SELECT fingerprint FROM images ORDER BY row")]
+
+    def published_after(self, day: str, undated: bool) -> np.ndarray:
+        """Rows of documents that were published after a day, and of the undated if they count."""
+        clause = "date > ? OR date IS NULL" if undated else "date > ?"
+        return self._column(f"SELECT row FROM documents WHERE {clause}", [day])
+
+    def hosts(self) -> list[str]:
+        """The different hosts that documents are from."""
+        return [
+            host
+            for (host,) in self._rows("SELECT DISTINCT host FROM documents WHERE host IS NOT NULL")
+        ]
+
+    def from_hosts(self, hosts: Iterable[str]) -> np.ndarray:
+        """Rows of documents that are from one of the hosts."""
+        found = [self._column("SELECT row FROM documents WHERE host = ?", [host]) for host in hosts]
+        return np.concatenate([np.zeros(0, dtype=np.int32), *found])
+
+    def lead_passages(self, rows: Iterable[int]) -> dict[int, int]:
+        """The first passage of documents, by the document's row."""
+        found = self._by_key(
+            "SELECT document, min(row) FROM passages WHERE document IN ({}) GROUP BY document",
+            rows,
+        )
+        return {document: row for document, (row,) in found.items()}
+
+    def passages_of(self, rows: Iterable[int]) -> dict[int, list[int]]:
+        """All passages of documents, by the document's row."""
+        found: dict[int, list[int]] = {}
+        for row in dict.fromkeys(rows):
+            found[row] = [
+                passage
+                for (passage,) in self._rows(
+                    "SELECT row FROM passages WHERE document = ? ORDER BY row", [row]
+                )
+            ]
+        return found
+
+    def _column(self, statement: str, values: Sequence[Any] = ()) -> np.ndarray:
+        return np.array([value for (value,) in self._rows(statement, values)], dtype=np.int32)
+
+    def _count(self, table: str) -> int:
+        ((count,),) = self._rows(f"SELECT count(*) FROM {table}")
+        return int(count)
 
     def _document(self, documents: dict[Any, Any], row: int) -> Any:
         if row not in documents:
@@ -267,16 +403,18 @@ class MetadataReader:
             except sqlite3.DatabaseError as error:
                 raise InvalidInputError(f"{self.path}: damaged ({error})") from error
 
-    def _check(self, lengths: dict[str, int]) -> None:
+    def _check(self, lengths: dict[str, int], thorough: bool) -> None:
         self._rows("PRAGMA trusted_schema=OFF")
         self._rows("PRAGMA cell_size_check=ON")
-        schema = self._rows("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name")
-        if tuple(sql for (sql,) in schema) != _SCHEMA:
+        schema = self._rows("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")
+        if sorted(sql for (sql,) in schema) != sorted(_SCHEMA):
             raise InvalidInputError(f"{self.path}: its tables are not those of an index")
         ((page,),), ((pages,),) = self._rows("PRAGMA page_size"), self._rows("PRAGMA page_count")
         if page * pages != self.path.stat().st_size:
             # SQLite takes what is missing of the last page for zeros.
             raise InvalidInputError(f"{self.path}: damaged: its size is not {pages} whole pages")
+        if not thorough:
+            return
         ((problem,),) = self._rows("PRAGMA quick_check(1)")
         if problem != "ok":
             raise InvalidInputError(f"{self.path}: damaged ({problem})")

@@ -12,8 +12,6 @@ from factcheck.errors import InvalidInputError, UsageError
 if TYPE_CHECKING:
     import faiss
 
-FACTORY = "Flat"
-
 # What FAISS writes before the vectors of a flat inner-product index: four letters, dimension,
 # number of vectors, two constants, whether it is trained, the metric (0 is the inner product), and
 # the number of floats that follow (faiss/impl/index_write.cpp).
@@ -26,30 +24,69 @@ _TOLERANCE = 1e-2
 _CHECKED_AT_ONCE = 2**16
 
 
-def new_index(dimension: int) -> "faiss.Index":
-    """An empty index of vectors of that length, compared by inner product."""
-    import faiss
+class VectorWriter:
+    """Writes (n, D) float32 vectors as a flat inner-product index of FAISS, n known at the end.
 
-    return faiss.index_factory(dimension, FACTORY, faiss.METRIC_INNER_PRODUCT)
-
-
-def write_index(index: "faiss.Index", path: Path) -> None:
-    """Write an index.
-
-    Raises:
-        RuntimeError: FAISS could not write it.
-        OSError: FAISS wrote less than it should have, of which it says nothing.
+    Vectors go to disk as they come, so that memory holds a batch of them whatever n is, and a build
+    that was stopped goes on behind the last whole vector.
     """
-    import faiss
 
-    faiss.write_index(index, str(path))
-    expected = _HEADER.size + 4 * index.ntotal * index.d
-    if (size := path.stat().st_size) != expected:
-        raise OSError(0, f"{size:,} of {expected:,} bytes of {path.name} were written")
+    def __init__(self, path: Path, dimension: int, resume: bool = False) -> None:
+        """Open the file.
+
+        Args:
+            path: The file.
+            dimension: Length D of the vectors.
+            resume: Whether the vectors that are there already are kept.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        self._dimension = dimension
+        self._file = path.open("r+b" if resume and path.exists() else "wb")
+        self.count = max(0, path.stat().st_size - _HEADER.size) // (4 * dimension)
+        if self.count == 0:
+            self._file.write(self._header(0))
+        self.truncate(self.count)
+
+    def truncate(self, count: int) -> None:
+        """Keep only the first vectors."""
+        self.count = count
+        self._file.seek(_HEADER.size + 4 * self._dimension * count)
+        self._file.truncate()
+
+    def kept(self, start: int, stop: int) -> np.ndarray:
+        """(stop - start, D) vectors that are there."""
+        self._file.seek(_HEADER.size + 4 * self._dimension * start)
+        data = self._file.read(4 * self._dimension * (stop - start))
+        self._file.seek(0, 2)
+        return np.frombuffer(data, dtype="<f4").reshape(-1, self._dimension)
+
+    def add(self, vectors: np.ndarray) -> None:
+        """Append (n, D) vectors."""
+        self._file.write(np.ascontiguousarray(vectors, dtype="<f4").tobytes())
+        self._file.flush()
+        self.count += len(vectors)
+
+    def commit(self) -> None:
+        """Finish the file."""
+        self._file.seek(0)
+        self._file.write(self._header(self.count))
+        self._file.close()
+
+    def close(self) -> None:
+        """Let go of the file, finished or not."""
+        # What could not be written before cannot be written now, and has been reported.
+        with suppress(OSError):
+            self._file.close()
+
+    def _header(self, count: int) -> bytes:
+        floats = count * self._dimension
+        return _HEADER.pack(_LETTERS, self._dimension, count, _CONSTANT, _CONSTANT, 1, 0, floats)
 
 
-def read_index(path: Path, dimension: int, count: int) -> "faiss.Index":
-    """Read an index, once its header and size are known to be what the manifest says.
+def read_vectors(path: Path, dimension: int, count: int, thorough: bool) -> "faiss.Index":
+    """Map a vector file into memory, once its header and size are what the manifest says.
 
     FAISS's reader takes sizes and kinds of index from the file; one from a stranger could make it
     allocate without bound or run into code that is not needed here.
@@ -58,6 +95,7 @@ def read_index(path: Path, dimension: int, count: int) -> "faiss.Index":
         path: The file.
         dimension: Length of its vectors.
         count: Number of its vectors.
+        thorough: Whether every vector is looked at, which takes time.
 
     Raises:
         InvalidInputError: The file is not a flat inner-product index of that shape, or its vectors
@@ -79,11 +117,14 @@ def read_index(path: Path, dimension: int, count: int) -> "faiss.Index":
         raise InvalidInputError(
             f"{path}: {size:,} bytes are not {count} vectors of length {dimension}"
         )
+    if count == 0:
+        # There is nothing to map.
+        return faiss.IndexFlatIP(dimension)
     try:
-        index = faiss.read_index(str(path))
+        index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
     except RuntimeError as error:
         raise InvalidInputError(f"{path}: FAISS cannot read it") from error
-    for start in range(0, count, _CHECKED_AT_ONCE):
+    for start in range(0, count if thorough else 0, _CHECKED_AT_ONCE):
         rows = min(_CHECKED_AT_ONCE, count - start)
         bad = not_unit(index.reconstruct_n(start, rows))
         if bad is not None:
@@ -106,23 +147,43 @@ class TokenWriter:
     process with a bus error.
     """
 
-    def __init__(self, path: Path, tokens: int, dimension: int) -> None:
+    def __init__(self, path: Path, tokens: int, dimension: int, resume: bool = False) -> None:
+        """Open the file.
+
+        Args:
+            path: The file.
+            tokens: Tokens T of a grid.
+            dimension: Width C of a token.
+            resume: Whether the grids that are there already are kept.
+
+        Raises:
+            OSError: It cannot be written.
+        """
         self._shape = (tokens, dimension)
-        self._count = 0
-        self._file = path.open("wb")
+        self._bytes = 2 * tokens * dimension
+        self._file = path.open("r+b" if resume and path.exists() else "wb")
         _write_header(self._file, (0, *self._shape))
         self._start = self._file.tell()
+        self.count = max(0, path.stat().st_size - self._start) // self._bytes
+        self.truncate(self.count)
+
+    def truncate(self, count: int) -> None:
+        """Keep only the first grids."""
+        self.count = count
+        self._file.seek(self._start + self._bytes * count)
+        self._file.truncate()
 
     def add(self, grids: np.ndarray) -> None:
         """Append (n, T, C) grids."""
         self._file.write(np.ascontiguousarray(grids, dtype="<f2").tobytes())
-        self._count += len(grids)
+        self._file.flush()
+        self.count += len(grids)
 
     def commit(self) -> None:
         """Finish the file."""
         # numpy leaves room in a header for its first axis to grow, so the second fits the first.
         self._file.seek(0)
-        _write_header(self._file, (self._count, *self._shape))
+        _write_header(self._file, (self.count, *self._shape))
         if self._file.tell() != self._start:
             raise OSError(0, "the header of the token file changed its length")
         self._file.close()
@@ -164,26 +225,58 @@ def read_tokens(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
     return array
 
 
-def nearest(index: "faiss.Index", vectors: np.ndarray, k: int) -> list[list[tuple[int, float]]]:
+def nearest(
+    index: "faiss.Index", vectors: np.ndarray, k: int, allowed: np.ndarray | None = None
+) -> list[list[tuple[int, float]]]:
     """For each vector its nearest rows with their cosines, best first, equals by row.
+
+    Args:
+        index: A flat index.
+        vectors: (N, D), rows of unit length.
+        k: Rows for each.
+        allowed: (n,) bool, which rows may be found; all without it.
+
+    Raises:
+        UsageError: `k` is less than 1, or the vectors have another shape or are not numbers.
+    """
+    import faiss
+
+    vectors = check_vectors(vectors, index.d, k)
+    k = min(k, index.ntotal)
+    if k == 0 or not len(vectors):
+        return [[] for _ in vectors]
+    parameters = None
+    if allowed is not None:
+        bits = np.packbits(allowed, bitorder="little")
+        parameters = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bits))
+    scores, rows = index.search(vectors, k, params=parameters)
+    return ranked(scores, rows)
+
+
+def ranked(scores: np.ndarray, rows: np.ndarray) -> list[list[tuple[int, float]]]:
+    """Rows with their cosines, (N, k) each, best first and equals by row; row -1 is none."""
+    # Rounding takes a cosine of equals a little past 1.
+    scores = np.clip(scores, -1, 1)
+    order = np.lexsort((rows, -scores), axis=1)
+    return [
+        [(int(rows[i, j]), float(scores[i, j])) for j in order[i] if rows[i, j] >= 0]
+        for i in range(len(rows))
+    ]
+
+
+def check_vectors(vectors: np.ndarray, dimension: int, k: int) -> np.ndarray:
+    """(N, D) float32 vectors to search with.
 
     Raises:
         UsageError: `k` is less than 1, or the vectors have another shape or are not numbers.
     """
     check_k(k)
     vectors = np.ascontiguousarray(vectors, dtype=np.float32)
-    if vectors.ndim != 2 or vectors.shape[1] != index.d:
-        raise UsageError(f"vectors of shape {vectors.shape} given, (N, {index.d}) needed")
+    if vectors.ndim != 2 or vectors.shape[1] != dimension:
+        raise UsageError(f"vectors of shape {vectors.shape} given, (N, {dimension}) needed")
     if not np.isfinite(vectors).all():
         raise UsageError("a vector to search with is not a finite number throughout")
-    k = min(k, index.ntotal)
-    if k == 0 or not len(vectors):
-        return [[] for _ in vectors]
-    scores, rows = index.search(vectors, k)
-    # Rounding takes a cosine of equals a little past 1.
-    scores = np.clip(scores, -1, 1)
-    order = np.lexsort((rows, -scores), axis=1)
-    return [[(int(rows[i, j]), float(scores[i, j])) for j in order[i]] for i in range(len(vectors))]
+    return vectors
 
 
 def check_k(k: int) -> None:

@@ -27,12 +27,13 @@ from torch import Tensor, nn
 
 from factcheck.datasets.relation_pairs import draw_epoch, relation_pools
 from factcheck.datasets.text_relations import TextRelationRow, read_text_relations
-from factcheck.encoders.precision import best_device
+from factcheck.encoders.precision import best_device, has_bfloat16
 from factcheck.encoders.relation import (
     RelationConfig,
     RelationNetwork,
     build_relation_network,
     document_logits,
+    load_relation_weights,
     save_relation_encoder,
     tokenise,
 )
@@ -49,9 +50,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 OnProgress = Callable[[str, int, int, dict[str, float]], None]
-
-# Batches that are sorted by length together, so that each is of like lengths; in random order.
-_SORTED_TOGETHER = 32
 
 _COLUMNS = ("step", "seconds", "learning_rate", "loss")
 
@@ -109,6 +107,8 @@ def train_text_relation(
         )
     text = TextEncoder.load(settings.text_encoder)
     network, tokenizer = build_relation_network(text, settings.layers)
+    if settings.initial is not None:
+        load_relation_weights(network, settings.initial)
     network.to(best_device())
     reader = _Reader(settings, text)
     examples = [reader.read(epoch, _counter(report, "select passages")) for epoch in epochs]
@@ -289,6 +289,7 @@ def _fit(
         torch.set_rng_state(state["random"].cpu())
         first = state["step"]
         log.info("resumed at step %d", first)
+    bfloat16 = settings.bfloat16 and has_bfloat16(device)
     network.train()
     network.embeddings.eval()
     started = time.perf_counter()
@@ -298,17 +299,24 @@ def _fit(
         rate = _learning_rate(step, len(batches), settings)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        chosen = [epochs[epoch][i] for i in batch]
-        logits = _document_logits(network, tokenizer, chosen, settings.max_tokens)
-        if expert is not None:
-            logits = logits + settings.debias * torch.from_numpy(expert[epoch][batch]).to(device)
-        truth = torch.tensor([example.relation for example in chosen], device=device)
-        loss = F.cross_entropy(logits, truth, label_smoothing=settings.label_smoothing)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = 0.0
+        for chunk in _chunks(batch, epochs[epoch], settings.chunk):
+            chosen = [epochs[epoch][i] for i in chunk]
+            with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+                logits = _document_logits(network, tokenizer, chosen, settings.max_tokens).float()
+            if expert is not None:
+                known = torch.from_numpy(expert[epoch][chunk]).to(device)
+                logits = logits + settings.debias * known
+            truth = torch.tensor([example.relation for example in chosen], device=device)
+            part = F.cross_entropy(
+                logits, truth, label_smoothing=settings.label_smoothing, reduction="sum"
+            ) / len(batch)
+            part.backward()  # type: ignore[no-untyped-call]
+            loss += part.item()
         nn.utils.clip_grad_norm_(trained, 1.0)
         optimiser.step()
-        losses.append(loss.item())
+        losses.append(loss)
         report("train", step + 1, len(batches), {"loss": losses[-1]})
         last = step + 1 == len(batches)
         if (step + 1) % settings.checkpoint_every == 0 or last:
@@ -351,17 +359,19 @@ def _length(example: RelationExample) -> int:
 def _batches(
     examples: Sequence[RelationExample], settings: TextRelationTraining, epoch: int
 ) -> list[list[int]]:
-    """Positions of batches of like lengths, in random order."""
+    """Positions of the examples of each batch, in random order."""
     rng = Random(f"{settings.seed}/batches/{epoch}")
     order = rng.sample(range(len(examples)), len(examples))
     size = settings.batch_size
-    together = size * _SORTED_TOGETHER
-    batches = []
-    for start in range(0, len(order), together):
-        part = sorted(order[start : start + together], key=lambda i: _length(examples[i]))
-        batches += [part[i : i + size] for i in range(0, len(part), size)]
-    rng.shuffle(batches)
-    return batches
+    return [order[start : start + size] for start in range(0, len(order), size)]
+
+
+def _chunks(
+    batch: Sequence[int], examples: Sequence[RelationExample], size: int
+) -> list[list[int]]:
+    """A batch in parts of like lengths: it stays a mixture of sources, with little padding."""
+    order = sorted(batch, key=lambda i: _length(examples[i]))
+    return [order[start : start + size] for start in range(0, len(order), size)]
 
 
 def _document_logits(

@@ -19,13 +19,13 @@ from factcheck.errors import InvalidInputError, RunError, UsageError
 from factcheck.records import Claim, Document
 from factcheck.retrieval import EvidenceIndex
 from factcheck.retrieval.folder import writing
-from factcheck.retrieval.vectors import TokenWriter, new_index, write_index
+from factcheck.retrieval.vectors import TokenWriter, VectorWriter
 from factcheck.settings import PassageSettings
 
 
 def test_the_manifest_says_what_is_in_the_index(built: Path, encoders: Encoders) -> None:
     manifest = json.loads((built / "manifest.json").read_text())
-    assert (manifest["format"], manifest["version"]) == ("factcheck-index", 1)
+    assert (manifest["format"], manifest["version"]) == ("factcheck-index", 2)
     assert manifest["text"] == {
         "name": "all-MiniLM-L6-v2",
         "sha256": encoders.text.sha256,
@@ -37,12 +37,17 @@ def test_the_manifest_says_what_is_in_the_index(built: Path, encoders: Encoders)
         "dimension": 32,
         "tokens": 4,
     }
-    assert (manifest["faiss_factory"], manifest["metric"]) == ("Flat", "inner_product")
+    assert (manifest["analyser"], manifest["metric"]) == ("bm25s-english-snowball", "inner_product")
     assert manifest["passage"] == {"max_characters": 480, "overlap_sentences": 1}
     assert (manifest["documents"], manifest["passages"], manifest["images"]) == (6, 6, 4)
-    assert set(manifest["files"]) | {"manifest.json"} == {path.name for path in built.iterdir()}
-    for name, entry in manifest["files"].items():
-        assert entry["size"] == (built / name).stat().st_size
+    assert {path.name for path in built.iterdir()} == {"manifest.json", "segments"}
+    (segment,) = manifest["segments"]
+    counts = [segment[name] for name in ("documents", "passages", "images", "deleted")]
+    assert (*counts, segment["approximate"]) == (6, 6, 4, 0, None)
+    folder = built / "segments" / segment["name"]
+    assert set(segment["files"]) == {path.name for path in folder.iterdir()}
+    for name, entry in segment["files"].items():
+        assert entry["size"] == (folder / name).stat().st_size
     assert manifest["sha256"] == EvidenceIndex.open(built).sha256
 
 
@@ -93,8 +98,8 @@ def test_progress_is_told_for_each_stage(
         seen.setdefault(stage, []).append((done, total))
 
     EvidenceIndex.build(iter(documents), tmp_path / "i", encoders, on_progress=on_progress)
-    assert list(seen) == ["documents", "passages", "pictures", "files"]
-    assert [stage[-1] for stage in seen.values()] == [(6, None), (6, 6), (4, 4), (4, 4)]
+    assert list(seen) == ["documents", "passages", "pictures", "words", "files"]
+    assert [stage[-1] for stage in seen.values()] == [(6, None), (6, 6), (4, 4), (1, 1), (8, 8)]
 
 
 def test_a_picture_that_cannot_be_read_is_a_warning(
@@ -113,7 +118,8 @@ def test_a_picture_that_cannot_be_read_is_a_warning(
     assert "gone.jpg" in warnings[0]
     assert "document 'bad'" in warnings[1]
     assert "bad.jpg: not an image" in warnings[1]
-    assert [image.document_id for image in index.images_of(["gone", "good", "bad"])] == ["good"]
+    found = index.images_of(["gone", "good", "bad"])
+    assert [image.document_id for _, image in found] == ["good"]
     assert index.document("bad").image is None
     with pytest.raises(InvalidInputError, match=r"document 'gone': .*gone\.jpg"):
         EvidenceIndex.build(documents, tmp_path / "strict", encoders, strict=True)
@@ -201,8 +207,8 @@ from factcheck.retrieval import EvidenceIndex
 text = SimpleNamespace(name="text", sha256="0" * 64, dimension=4)
 image = SimpleNamespace(name="image", sha256="1" * 64, dimension=4, tokens=1)
 # Stand-ins: what is tried here is the disk, and real encoders take seconds to load.
-texts = lambda texts: np.eye(1, 4)[[0] * len(texts)]
-encoders = SimpleNamespace(text=text, image=image, texts=texts)
+passages = lambda texts: np.eye(1, 4)[[0] * len(texts)]
+encoders = SimpleNamespace(text=text, image=image, passages=passages)
 
 def kill(stage, done, total):
     if stage == "files" and done == total:
@@ -253,15 +259,18 @@ def test_a_full_disk_is_an_error_that_leaves_nothing(
 
 
 def test_vector_and_token_files_tell_of_a_full_disk(tmp_path: Path) -> None:
-    index = new_index(8)
-    index.add(np.eye(8, dtype=np.float32))
-    # FAISS buffers: so little is missing that only closing the file writes it, and says nothing.
-    for limit in (0, 64, 300):
+    for limit in (0, 64, 280):
         with _files_of_at_most(limit), pytest.raises(RunError), writing(tmp_path):
-            write_index(index, tmp_path / "vectors")
+            _write_vectors(tmp_path / "vectors")
     for limit in (0, 130, 5000):
         with _files_of_at_most(limit), pytest.raises(RunError), writing(tmp_path):
             _write_tokens(tmp_path / "tokens")
+
+
+def _write_vectors(path: Path) -> None:
+    with closing(VectorWriter(path, 8)) as writer:
+        writer.add(np.eye(8))
+        writer.commit()
 
 
 def _write_tokens(path: Path) -> None:

@@ -14,9 +14,19 @@ import pytest
 from factcheck.encoders import Encoders
 from factcheck.errors import InvalidInputError, MissingResourceError
 from factcheck.records import Claim
-from factcheck.retrieval import EvidenceIndex
+from factcheck.retrieval import EvidenceIndex, verify_index
 
-_FILES = ("passages.faiss", "images.faiss", "image_tokens.npy", "metadata.sqlite")
+_FILES = (
+    "passages.faiss",
+    "images.faiss",
+    "image_tokens.npy",
+    "metadata.sqlite",
+    "lexical_scores.npy",
+    "lexical_passages.npy",
+    "lexical_starts.npy",
+    "lexical_vocabulary.json",
+)
+_SEGMENT = Path("segments/000001")
 
 
 def _refused(folder: Path, message: str) -> None:
@@ -34,9 +44,9 @@ def _rewrite(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 def _forge(folder: Path, name: str, data: bytes) -> None:
     """Put other contents in a file and let the manifest vouch for them."""
-    (folder / name).write_bytes(data)
+    (folder / _SEGMENT / name).write_bytes(data)
     entry = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
-    _rewrite(folder, lambda manifest: manifest["files"].update({name: entry}))
+    _rewrite(folder, lambda manifest: manifest["segments"][0]["files"].update({name: entry}))
 
 
 def test_no_folder_is_a_missing_resource(tmp_path: Path) -> None:
@@ -61,12 +71,12 @@ def test_a_manifest_of_garbage_is_refused(copy: Path, text: str) -> None:
 def test_a_manifest_of_a_gigabyte_is_not_read(copy: Path) -> None:
     with (copy / "manifest.json").open("r+b") as file:
         file.truncate(2**30)
-    _refused(copy, r"manifest\.json: not a file of at most 1,048,576 bytes")
+    _refused(copy, r"manifest\.json: not a file of at most 16,777,216 bytes")
 
 
 def test_another_version_is_refused_with_both(copy: Path) -> None:
-    _rewrite(copy, lambda manifest: manifest.update(version=2))
-    _refused(copy, "format version 2, and this release reads version 1")
+    _rewrite(copy, lambda manifest: manifest.update(version=1))
+    _refused(copy, "format version 1, and this release reads version 2: build it again")
 
 
 @pytest.mark.parametrize(
@@ -76,8 +86,17 @@ def test_another_version_is_refused_with_both(copy: Path) -> None:
         (lambda m: m.pop("corpus_sha256"), "corpus_sha256: Field required"),
         (lambda m: m.update(passages=-1), "passages: Input should be greater"),
         (lambda m: m.update(passages="6"), "passages: Input should be a valid integer"),
-        (lambda m: m.update(faiss_factory="IVF1,Flat"), "faiss_factory: Input should be 'Flat'"),
-        (lambda m: m["files"].update({"../x": m["files"]["images.faiss"]}), "the files must be"),
+        (
+            lambda m: m["segments"][0].update(approximate={"factory": "X", "recall_at_10": 1.0}),
+            "factory: String should match",
+        ),
+        (lambda m: m["segments"][0].update(name="../000001"), "name: String should match"),
+        (lambda m: m["segments"].append(m["segments"][0]), "a segment is named twice"),
+        (lambda m: m["segments"][0].update(deleted=2), "deleted does not fit"),
+        (
+            lambda m: m["segments"][0]["files"].update({"../x": {"sha256": "0" * 64, "size": 1}}),
+            "the files must be",
+        ),
         (lambda m: m.update(corpus_sha256="0" * 64), "does not give its sha256"),
         (lambda m: m["passage"].update(max_characters=100), "does not give its sha256"),
         (lambda m: m["text"].update(sha256="0" * 64), "does not give its sha256"),
@@ -94,16 +113,18 @@ def test_a_manifest_that_was_changed_is_refused(
 
 @pytest.mark.parametrize("name", _FILES)
 def test_a_flipped_bit_is_refused(copy: Path, name: str) -> None:
-    data = bytearray((copy / name).read_bytes())
+    data = bytearray((copy / _SEGMENT / name).read_bytes())
     data[len(data) * 2 // 3] ^= 1
-    (copy / name).write_bytes(data)
+    (copy / _SEGMENT / name).write_bytes(data)
     _refused(copy, rf"{name}: damaged: its sha256 is not the one in the manifest")
+    _, (problem,) = verify_index(copy)
+    assert f"{name}: damaged: its sha256" in problem
 
 
 @pytest.mark.parametrize("name", _FILES)
 def test_a_truncated_file_is_refused(copy: Path, name: str) -> None:
-    data = (copy / name).read_bytes()
-    (copy / name).write_bytes(data[:-1])
+    data = (copy / _SEGMENT / name).read_bytes()
+    (copy / _SEGMENT / name).write_bytes(data[:-1])
     _refused(copy, rf"{name}: damaged: [\d,]+ bytes, and the manifest says [\d,]+")
     _forge(copy, name, data[:-1])
     _refused(copy, name)
@@ -113,15 +134,15 @@ def test_a_truncated_file_is_refused(copy: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", _FILES)
 def test_a_missing_file_or_a_link_is_refused(copy: Path, built: Path, name: str) -> None:
-    (copy / name).unlink()
+    (copy / _SEGMENT / name).unlink()
     _refused(copy, rf"{name}: missing from the index")
-    (copy / name).symlink_to(built / name)
+    (copy / _SEGMENT / name).symlink_to(built / _SEGMENT / name)
     _refused(copy, rf"{name}: not an ordinary file")
 
 
 @pytest.mark.parametrize("name", ["passages.faiss", "images.faiss"])
 def test_a_vector_file_that_lies_is_refused_before_faiss_reads_it(copy: Path, name: str) -> None:
-    data = (copy / name).read_bytes()
+    data = (copy / _SEGMENT / name).read_bytes()
     for letters in (b"IxF2", b"IwFl", b"IxPT"):
         _forge(copy, name, letters + data[4:])
         _refused(copy, rf"{name}: not a flat inner-product index")
@@ -135,7 +156,7 @@ def test_a_vector_file_that_lies_is_refused_before_faiss_reads_it(copy: Path, na
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 3.0])
 def test_vectors_that_are_not_of_unit_length_are_refused(copy: Path, value: float) -> None:
-    data = (copy / "passages.faiss").read_bytes()
+    data = (copy / _SEGMENT / "passages.faiss").read_bytes()
     _forge(copy, "passages.faiss", data[:-4] + struct.pack("<f", value))
     _refused(copy, r"passages\.faiss: vector 5 is not of unit length")
 
@@ -157,7 +178,7 @@ def test_a_token_file_of_another_kind_is_refused(copy: Path, tmp_path: Path) -> 
 
 
 def test_tokens_that_are_no_numbers_are_refused_when_read(copy: Path, encoders: Encoders) -> None:
-    data = (copy / "image_tokens.npy").read_bytes()
+    data = (copy / _SEGMENT / "image_tokens.npy").read_bytes()
     _forge(copy, "image_tokens.npy", data[:-2] + struct.pack("<e", float("nan")))
     with EvidenceIndex.open(copy, encoders) as index:
         index.image_tokens([0])
@@ -166,10 +187,11 @@ def test_tokens_that_are_no_numbers_are_refused_when_read(copy: Path, encoders: 
 
 
 def _with_sql(folder: Path, statement: str) -> None:
-    connection = sqlite3.connect(folder / "metadata.sqlite", isolation_level=None)
+    path = folder / _SEGMENT / "metadata.sqlite"
+    connection = sqlite3.connect(path, isolation_level=None)
     connection.execute(statement)
     connection.close()
-    _forge(folder, "metadata.sqlite", (folder / "metadata.sqlite").read_bytes())
+    _forge(folder, "metadata.sqlite", path.read_bytes())
 
 
 @pytest.mark.parametrize(
@@ -231,10 +253,12 @@ def test_another_encoder_is_refused_by_name(
 def test_an_index_is_opened_from_where_nothing_may_be_written(
     copy: Path, encoders: Encoders
 ) -> None:
-    for path in (*copy.iterdir(), copy):
+    folders = [copy, *(path for path in copy.rglob("*") if path.is_dir())]
+    for path in (*copy.rglob("*"), copy):
         path.chmod(path.stat().st_mode & ~0o222)
-    before = sorted(path.name for path in copy.iterdir())
+    before = sorted(copy.rglob("*"))
     with EvidenceIndex.open(copy, encoders) as index:
         assert index.search(Claim("Rocket."))
-    assert sorted(path.name for path in copy.iterdir()) == before
-    copy.chmod(0o700)
+    assert sorted(copy.rglob("*")) == before
+    for folder in folders:
+        folder.chmod(0o700)

@@ -1,0 +1,181 @@
+"""Approximate search of large parts of an index: FAISS's inverted lists and graphs.
+
+Looking at every vector is exact, and quick enough up to `EXACT_UP_TO` passages: 100,000 vectors of
+384 floats are 150 MB, which a processor reads in some hundredths of a second. Beyond that a part
+gets an approximate index besides its vectors. What that proposes is measured again against the
+vectors themselves, so that cosines are always exact and only a candidate can be missed; how often
+one is, is measured when the part is made, and kept in the manifest.
+"""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from factcheck.errors import InvalidInputError, UsageError
+from factcheck.retrieval.vectors import nearest, ranked
+
+if TYPE_CHECKING:
+    import faiss
+
+EXACT_UP_TO = 100_000
+"""A part of at most so many passages is searched exactly."""
+
+FACTORY = re.compile(
+    r"Flat|(OPQ\d{1,3},)?IVF\d{1,6},(Flat|SQ8|PQ\d{1,3}(x\d{1,2})?)"
+    r"|HNSW\d{1,3}(,(Flat|SQ8|PQ\d{1,3}(x\d{1,2})?))?"
+)
+"""The indices that may be asked for, as `faiss.index_factory` names them."""
+
+_SEED = 1234
+_TRAINED_ON = 64
+_OVERSAMPLED = 10
+_PROBED = 24
+_AT_ONCE = 16_384
+_QUERIES = 200
+
+
+def factory_for(count: int, dimension: int) -> str:
+    """What a part of so many vectors is indexed by, where nothing else is asked for.
+
+    Args:
+        count: Number of vectors.
+        dimension: Length of the vectors.
+
+    Returns:
+        `Flat` up to `EXACT_UP_TO` vectors. Above that inverted lists, about 4 times the root of the
+        count of them as FAISS advises, with product quantisation to a byte for every four
+        dimensions.
+    """
+    if count <= EXACT_UP_TO:
+        return "Flat"
+    lists = 2 ** round(np.log2(4 * np.sqrt(count)))
+    parts = next(n for n in range(dimension // 4, 0, -1) if dimension % n == 0)
+    return f"IVF{lists},PQ{parts}"
+
+
+def check_factory(factory: str) -> str:
+    """A factory string that may be used.
+
+    Raises:
+        UsageError: It is none of the kinds that `FACTORY` knows.
+    """
+    if not FACTORY.fullmatch(factory):
+        raise UsageError(
+            f"{factory[:40]!r} is no index that can be built here: Flat, or IVF or HNSW with Flat, "
+            "SQ8 or PQ, as FAISS's index factory writes them"
+        )
+    return factory
+
+
+def build_approximate(vectors: "faiss.Index", factory: str, path: Path) -> float:
+    """Build an approximate index and write it.
+
+    Args:
+        vectors: The vectors, in a flat index.
+        factory: What to build, not `Flat`.
+        path: Where it goes.
+
+    Returns:
+        Share of the ten nearest that it finds, of `_QUERIES` vectors that lie between two of the
+        part each.
+
+    Raises:
+        UsageError: FAISS cannot build it for these vectors.
+        OSError: It cannot be written.
+    """
+    import faiss
+
+    rng = np.random.default_rng(_SEED)
+    count = vectors.ntotal
+    try:
+        index = faiss.index_factory(vectors.d, factory, faiss.METRIC_INNER_PRODUCT)
+        lists = re.search(r"IVF(\d+)", factory)
+        wanted = _TRAINED_ON * int(lists[1]) if lists else 65_536
+        sample = np.sort(rng.choice(count, min(count, max(wanted, 10_000)), replace=False))
+        index.train(vectors.reconstruct_batch(sample))
+        for start in range(0, count, _AT_ONCE):
+            index.add(vectors.reconstruct_n(start, min(_AT_ONCE, count - start)))
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0].rpartition("Error: ")[2]
+        raise UsageError(
+            f"{factory}: FAISS cannot build it of {count:,} vectors ({reason})"
+        ) from error
+    faiss.write_index(index, str(path))
+    one, other = (vectors.reconstruct_batch(rng.integers(0, count, _QUERIES)) for _ in range(2))
+    queries = one + 0.5 * other
+    queries /= np.linalg.norm(queries, axis=1, keepdims=True)
+    exact = nearest(vectors, queries, 10)
+    found = nearest_approximate(index, vectors, queries, 10, None)
+    return float(
+        np.mean(
+            [
+                len({row for row, _ in a} & {row for row, _ in b}) / len(a)
+                for a, b in zip(exact, found, strict=True)
+            ]
+        )
+    )
+
+
+def read_approximate(path: Path, vectors: "faiss.Index") -> "faiss.Index":
+    """Read an approximate index.
+
+    Raises:
+        InvalidInputError: FAISS cannot read it, or it is not one of these vectors.
+    """
+    import faiss
+
+    try:
+        index = faiss.read_index(str(path))
+    except RuntimeError as error:
+        raise InvalidInputError(f"{path}: FAISS cannot read it") from error
+    shape = (index.d, index.ntotal, index.metric_type)
+    if shape != (vectors.d, vectors.ntotal, faiss.METRIC_INNER_PRODUCT):
+        raise InvalidInputError(f"{path}: not an index of the vectors beside it")
+    return index
+
+
+def nearest_approximate(
+    index: "faiss.Index",
+    vectors: "faiss.Index",
+    queries: np.ndarray,
+    k: int,
+    allowed: np.ndarray | None,
+) -> list[list[tuple[int, float]]]:
+    """As `nearest`, of the candidates that an approximate index proposes.
+
+    Args:
+        index: The approximate index.
+        vectors: The vectors themselves.
+        queries: (N, D), rows of unit length.
+        k: Rows for each.
+        allowed: (n,) bool, which rows may be found; all without it.
+    """
+    proposed = min(_OVERSAMPLED * k, index.ntotal)
+    _, rows = index.search(queries, proposed, params=_parameters(index, proposed, allowed))
+    # Row -1 is none; its vector is that of row 0, and its cosine below any.
+    candidates = vectors.reconstruct_batch(np.maximum(rows, 0).reshape(-1))
+    candidates = candidates.reshape(*rows.shape, -1)
+    cosines = np.einsum("nd,nkd->nk", queries, candidates)
+    cosines[rows < 0] = -2
+    return [found[:k] for found in ranked(cosines, rows)]
+
+
+def _parameters(index: "faiss.Index", proposed: int, allowed: np.ndarray | None) -> Any:
+    """How an index is searched, by its kind."""
+    import faiss
+
+    # What FAISS makes of its C++ classes has no types worth the name.
+    kinds: Any = faiss
+    selector = None
+    if allowed is not None:
+        selector = faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
+    inner: Any = faiss.downcast_index(index)
+    if isinstance(inner, faiss.IndexPreTransform):
+        within = _parameters(inner.index, proposed, allowed)
+        return kinds.SearchParametersPreTransform(index_params=within)
+    if isinstance(inner, faiss.IndexHNSW):
+        return kinds.SearchParametersHNSW(efSearch=max(64, 2 * proposed), sel=selector)
+    probed = max(16, inner.nlist // _PROBED)
+    return kinds.SearchParametersIVF(nprobe=min(probed, inner.nlist), sel=selector)

@@ -1,0 +1,135 @@
+"""Which documents a search may use: nothing that came later, nothing from a list of domains.
+
+A verdict on a claim of last May is worth nothing when it rests on what was known in June, and one
+that is to be independent of fact-checkers may not quote them. Both are kept from being found, and
+the verdict says so.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from factcheck.errors import InvalidInputError, MissingResourceError
+
+FACT_CHECKERS = "fact-checkers"
+"""Name of the list of domains that the package carries."""
+
+_FACT_CHECKERS_FILE = Path(__file__).parent / "fact_check_domains.txt"
+_MAX_BYTES = 2**20
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
+
+Undated = Literal["drop", "keep"]
+"""What becomes of a document without a date when only earlier ones may be used."""
+
+
+@dataclass(frozen=True)
+class SourcePolicy:
+    """Which documents a search may use.
+
+    Attributes:
+        as_of: The last day of publication, YYYY-MM-DD; None for any.
+        undated: What becomes of documents without a date where there is such a day.
+        blocked: Domains that are kept out, with all their subdomains.
+        blocked_name: What their list is called.
+    """
+
+    as_of: str | None = None
+    undated: Undated = "drop"
+    blocked: frozenset[str] = frozenset()
+    blocked_name: str | None = None
+
+    @property
+    def allows_all(self) -> bool:
+        """Whether nothing is kept out."""
+        return self.as_of is None and not self.blocked
+
+    @property
+    def blocked_sha256(self) -> str | None:
+        """Hash of the blocked domains; None without any."""
+        if not self.blocked:
+            return None
+        return hashlib.sha256("\n".join(sorted(self.blocked)).encode()).hexdigest()
+
+    def blocks(self, host: str) -> bool:
+        """Whether a host name is one of the blocked domains or lies below one."""
+        labels = host.split(".")
+        return any(".".join(labels[i:]) in self.blocked for i in range(len(labels)))
+
+    @classmethod
+    def of(
+        cls, as_of: str | None = None, undated: Undated = "drop", block: str | Path | None = None
+    ) -> Self:
+        """A policy as the command line names it.
+
+        Args:
+            as_of: The last day of publication.
+            undated: What becomes of documents without a date.
+            block: `fact-checkers` for the list in the package, or a file of domains.
+
+        Raises:
+            MissingResourceError: The file cannot be read.
+            InvalidInputError: It is no list of domains.
+        """
+        if block is None:
+            return cls(as_of, undated)
+        return cls(as_of, undated, read_domains(block), Path(block).name)
+
+
+def host_of(url: str | None) -> str | None:
+    """The host name in an address, lower-case and in ASCII; None where there is none."""
+    if not url:
+        return None
+    text = url.strip()
+    try:
+        host = urlsplit(text if "//" in text else f"//{text}").hostname
+    except ValueError:
+        return None
+    return _ascii(host) if host else None
+
+
+def read_domains(block: str | Path) -> frozenset[str]:
+    """Read a list of domains.
+
+    Args:
+        block: `fact-checkers` for the list in the package, or a text file with a domain a line;
+            what follows a `#` is a comment.
+
+    Raises:
+        MissingResourceError: The file cannot be read.
+        InvalidInputError: A line is no domain, or there are none.
+    """
+    path = _FACT_CHECKERS_FILE if str(block) == FACT_CHECKERS else Path(block)
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_BYTES + 1)
+        if len(data) > _MAX_BYTES:
+            raise InvalidInputError(f"{path}: longer than the {_MAX_BYTES:,} bytes allowed")
+        lines = data.decode("utf-8-sig").splitlines()
+    except OSError as error:
+        raise MissingResourceError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(f"{path}: not UTF-8") from error
+    domains = set()
+    for number, line in enumerate(lines, start=1):
+        entry = line.partition("#")[0].strip()
+        if not entry:
+            continue
+        domain = host_of(entry) or ""
+        if not all(_LABEL.fullmatch(label) for label in domain.split(".")):
+            raise InvalidInputError(f"{path}, line {number}: {entry[:80]!r} is not a domain")
+        domains.add(domain.removeprefix("www."))
+    if not domains:
+        raise InvalidInputError(f"{path}: the list has no domains")
+    return frozenset(domains)
+
+
+def _ascii(host: str) -> str:
+    host = host.rstrip(".").lower()
+    try:
+        return host.encode("idna").decode("ascii")
+    except UnicodeError:
+        # What is no name by the rules can still be compared as it is.
+        return host

@@ -1,0 +1,408 @@
+"""Writing a segment: documents in, a folder of files out that never changes again.
+
+Documents are stored and cut first, then passages and pictures are encoded batch by batch and go to
+disk as they come. A segment that was stopped half-way is begun anew, which takes seconds, and finds
+the encodings that were made.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import astuple, dataclass
+from itertools import islice
+from os.path import realpath
+from pathlib import Path
+from typing import TextIO, TypeVar
+
+import numpy as np
+
+from factcheck.encoders import Encoders
+from factcheck.errors import InvalidInputError
+from factcheck.records import Document
+from factcheck.retrieval.approximate import build_approximate, factory_for
+from factcheck.retrieval.distinct import sketch
+from factcheck.retrieval.engine import PASSAGES_AT_ONCE, PICTURES_AT_ONCE, Engine
+from factcheck.retrieval.folder import writing
+from factcheck.retrieval.lexical import write_lexical
+from factcheck.retrieval.manifest import (
+    APPROXIMATE,
+    IMAGES,
+    METADATA,
+    PASSAGES,
+    TOKENS,
+    ApproximateEntry,
+    Segment,
+    canonical_json,
+    sync,
+)
+from factcheck.retrieval.passages import split_passages
+from factcheck.retrieval.policy import host_of
+from factcheck.retrieval.segment import OpenSegment, file_entry
+from factcheck.retrieval.store import MetadataWriter, StoredDocument
+from factcheck.retrieval.vectors import TokenWriter, VectorWriter, not_unit, read_vectors
+from factcheck.settings import PassageSettings
+
+PASSAGES_AT_MOST = 262_144
+"""A segment is closed once it has so many passages: memory is needed for one at a time."""
+
+T = TypeVar("T")
+
+OnProgress = Callable[[str, int, int | None], None]
+OnWarning = Callable[[str], None]
+
+# Journal of the pictures that are encoded already; only while the segment is being written.
+_PICTURES = "pictures.jsonl"
+
+
+@dataclass(frozen=True)
+class SegmentPlan:
+    """How segments are written.
+
+    Attributes:
+        encoders: What encodes.
+        engine: Where it does.
+        cut: How documents are cut.
+        factory: What passages are indexed by, as FAISS writes it; None for the default of a
+            segment's size.
+        strict: Whether a picture that cannot be read is an error.
+        at_most: Passages after which a segment is closed.
+        on_progress: Called with a stage, how many are done, and of how many if that is known.
+        on_warning: Called with a sentence for each picture that cannot be read.
+    """
+
+    encoders: Encoders
+    engine: Engine
+    cut: PassageSettings
+    factory: str | None
+    strict: bool
+    at_most: int
+    on_progress: OnProgress
+    on_warning: OnWarning
+
+
+@dataclass(frozen=True)
+class _Pictured:
+    """The picture that a document came with."""
+
+    row: int
+    document_id: str
+    path: Path
+
+
+class SegmentWriter:
+    """Writes one segment from new documents.
+
+    Args:
+        index: Folder of the index, for messages.
+        folder: Where the segment goes; what is there of an earlier try is made use of.
+        plan: How.
+    """
+
+    def __init__(self, index: Path, folder: Path, plan: SegmentPlan) -> None:
+        self._index = index
+        self._folder = folder
+        self._plan = plan
+
+    def write(
+        self, documents: Iterator[tuple[int, Document]], taken: Callable[[str], bool]
+    ) -> Segment | None:
+        """Write documents until there are no more or the segment is full.
+
+        Args:
+            documents: Documents with their numbers in the corpus, from 1.
+            taken: Whether an id is one of another segment's.
+
+        Returns:
+            The segment; None when there were no documents.
+
+        Raises:
+            InvalidInputError: A document is wrong, or has an id that is taken.
+            RunError: The disk is full or cannot be written.
+        """
+        plan = self._plan
+        with writing(self._index):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            (self._folder / METADATA).unlink(missing_ok=True)
+            metadata = MetadataWriter(self._folder / METADATA)
+        with closing(metadata):
+            pictured = self._add_documents(metadata, documents, taken)
+            if metadata.documents == 0:
+                return None
+            self._add_passages(metadata)
+            self._add_pictures(metadata, pictured)
+            plan.on_progress("words", 0, 1)
+            with writing(self._index):
+                write_lexical(metadata.passage_texts(), self._folder)
+                plan.on_progress("words", 1, 1)
+                metadata.commit()
+        return finish_segment(self._index, self._folder, metadata, plan)
+
+    def _add_documents(
+        self,
+        metadata: MetadataWriter,
+        documents: Iterator[tuple[int, Document]],
+        taken: Callable[[str], bool],
+    ) -> list[_Pictured]:
+        """Store documents and the borders of their passages; those with a picture come back."""
+        plan = self._plan
+        pictured = []
+        for number, document in documents:
+            _check(document, number)
+            passages = split_passages(document, plan.cut.max_characters, plan.cut.overlap_sentences)
+            borders = [(passage.start, passage.end) for passage in passages]
+            with writing(self._index):
+                row = None
+                if not taken(document.id):
+                    row = metadata.add_document(
+                        document,
+                        borders,
+                        host_of(document.url),
+                        document_digest(document, borders),
+                        sketch(document.text),
+                    )
+            if row is None:
+                raise InvalidInputError(
+                    f"document {number}: another one before it has its id, '{document.id}'"
+                )
+            if document.image is not None:
+                pictured.append(_Pictured(row, document.id, Path(realpath(document.image))))
+            plan.on_progress("documents", number, None)
+            if metadata.passages >= plan.at_most:
+                break
+        return pictured
+
+    def _add_passages(self, metadata: MetadataWriter) -> None:
+        """Encode all passages that are not on disk yet."""
+        plan, total = self._plan, metadata.passages
+        with writing(self._index):
+            vectors = VectorWriter(
+                self._folder / PASSAGES, plan.encoders.text.dimension, resume=True
+            )
+        with closing(vectors):
+            with writing(self._index):
+                _keep_good(vectors, total)
+            plan.on_progress("passages", vectors.count, total)
+            texts = islice(metadata.passage_texts(), vectors.count, None)
+            for encoded in plan.engine.passages(_batches(texts, PASSAGES_AT_ONCE)):
+                with writing(self._index):
+                    vectors.add(encoded)
+                plan.on_progress("passages", vectors.count, total)
+            with writing(self._index):
+                vectors.commit()
+
+    def _add_pictures(self, metadata: MetadataWriter, pictured: list[_Pictured]) -> None:
+        """Encode all pictures that can be read and are not on disk yet."""
+        plan, image = self._plan, self._plan.encoders.image
+        journal = self._folder / _PICTURES
+        with writing(self._index):
+            vectors = VectorWriter(self._folder / IMAGES, image.dimension, resume=True)
+            tokens = TokenWriter(self._folder / TOKENS, image.tokens, image.dimension, resume=True)
+        with closing(vectors), closing(tokens), journal.open("a+", encoding="utf-8") as notes:
+            notes.seek(0)
+            known = _read_journal(notes.read(), pictured, min(vectors.count, tokens.count))
+            with writing(self._index):
+                good = sum(problem is None for _, _, problem in known)
+                vectors.truncate(good)
+                tokens.truncate(good)
+                notes.seek(0)
+                notes.truncate()
+                for one, facts in zip(pictured, known, strict=False):
+                    self._note(metadata, notes, one, *facts)
+            done = len(known)
+            plan.on_progress("pictures", done, len(pictured))
+            paths = (one.path for one in pictured[done:])
+            for encoded in plan.engine.pictures(_batches(paths, PICTURES_AT_ONCE)):
+                chunk = pictured[done : done + len(encoded.sha256)]
+                with writing(self._index):
+                    vectors.add(encoded.vectors)
+                    tokens.add(encoded.tokens)
+                    found = zip(encoded.sha256, encoded.fingerprints, encoded.problems, strict=True)
+                    for one, facts in zip(chunk, found, strict=True):
+                        self._note(metadata, notes, one, *facts)
+                    notes.flush()
+                done += len(chunk)
+                plan.on_progress("pictures", done, len(pictured))
+            with writing(self._index):
+                vectors.commit()
+                tokens.commit()
+
+    def _note(
+        self,
+        metadata: MetadataWriter,
+        notes: TextIO,
+        one: _Pictured,
+        sha256: str | None,
+        fingerprint: str | None,
+        problem: str | None,
+    ) -> None:
+        """Store what is known of a picture, in the metadata and in the journal."""
+        if sha256 is not None:
+            metadata.add_image(one.row, str(one.path), sha256, fingerprint)
+        else:
+            message = f"document '{one.document_id}': {problem}"
+            if self._plan.strict:
+                raise InvalidInputError(message)
+            self._plan.on_warning(f"{message}; it goes in without its picture")
+        notes.write(json.dumps([str(one.path), sha256, fingerprint, problem]) + "\n")
+
+
+class MergedSegment:
+    """Writes one segment from documents of others, without encoding anything.
+
+    Args:
+        index: Folder of the index, for messages.
+        folder: Where the segment goes.
+        plan: How.
+    """
+
+    def __init__(self, index: Path, folder: Path, plan: SegmentPlan) -> None:
+        self._index = index
+        self._folder = folder
+        self._plan = plan
+
+    def write(self, documents: Iterator[tuple[OpenSegment, StoredDocument]]) -> Segment | None:
+        """Write documents until there are no more or the segment is full; None without any.
+
+        Raises:
+            RunError: The disk is full or cannot be written.
+        """
+        plan, image = self._plan, self._plan.encoders.image
+        with writing(self._index):
+            self._folder.mkdir(parents=True)
+            metadata = MetadataWriter(self._folder / METADATA)
+            passages = VectorWriter(self._folder / PASSAGES, plan.encoders.text.dimension)
+            images = VectorWriter(self._folder / IMAGES, image.dimension)
+            tokens = TokenWriter(self._folder / TOKENS, image.tokens, image.dimension)
+        with closing(metadata), closing(passages), closing(images), closing(tokens):
+            for source, stored in documents:
+                with writing(self._index):
+                    document = stored.document
+                    row = metadata.add_document(
+                        document,
+                        stored.borders,
+                        host_of(document.url),
+                        stored.digest,
+                        stored.sketch,
+                    )
+                    assert row is not None  # ids are different in an index
+                    own = source.metadata.passages_of([stored.row])[stored.row]
+                    passages.add(source.passages.reconstruct_batch(np.array(own)))
+                    if stored.image is not None:
+                        place, sha256, fingerprint = stored.image
+                        metadata.add_image(row, str(document.image), sha256, fingerprint)
+                        images.add(source.images.reconstruct_batch(np.array([place])))
+                        tokens.add(source.tokens[place : place + 1])
+                plan.on_progress("documents", metadata.documents, None)
+                if metadata.passages >= plan.at_most:
+                    break
+            if metadata.documents == 0:
+                return None
+            with writing(self._index):
+                passages.commit()
+                images.commit()
+                tokens.commit()
+                write_lexical(metadata.passage_texts(), self._folder)
+                metadata.commit()
+        return finish_segment(self._index, self._folder, metadata, plan)
+
+
+def finish_segment(
+    index: Path, folder: Path, metadata: MetadataWriter, plan: SegmentPlan
+) -> Segment:
+    """Build the approximate index of a segment, if it is to have one, and say what it holds."""
+    dimension = plan.encoders.text.dimension
+    factory = plan.factory or factory_for(metadata.passages, dimension)
+    approximate = None
+    (folder / APPROXIMATE).unlink(missing_ok=True)
+    if factory != "Flat":
+        plan.on_progress("approximate", 0, 1)
+        vectors = read_vectors(folder / PASSAGES, dimension, metadata.passages, thorough=False)
+        with writing(index):
+            recall = build_approximate(vectors, factory, folder / APPROXIMATE)
+        approximate = ApproximateEntry(factory=factory, recall_at_10=round(recall, 4))
+        plan.on_progress("approximate", 1, 1)
+    with writing(index):
+        (folder / _PICTURES).unlink(missing_ok=True)
+    files = {}
+    paths = sorted(folder.iterdir())
+    with writing(index):
+        for i, path in enumerate(paths):
+            plan.on_progress("files", i, len(paths))
+            files[path.name] = file_entry(path)
+            sync(path)
+        sync(folder)
+    plan.on_progress("files", len(paths), len(paths))
+    return Segment(
+        name=folder.name,
+        documents=metadata.documents,
+        passages=metadata.passages,
+        images=metadata.images,
+        approximate=approximate,
+        files=files,
+    )
+
+
+def document_digest(document: Document, borders: Iterable[tuple[int, int]]) -> bytes:
+    """Hash of a document without its picture, and of how it was cut."""
+    return hashlib.sha256(
+        canonical_json([*astuple(document)[:5], document.ocr, [list(pair) for pair in borders]])
+    ).digest()
+
+
+def _keep_good(vectors: VectorWriter, total: int) -> None:
+    """Keep what an earlier try left that can be its vectors."""
+    vectors.truncate(min(vectors.count, total))
+    for start in range(0, vectors.count, 2**16):
+        # What a power cut left unwritten reads as zeros.
+        bad = not_unit(vectors.kept(start, min(start + 2**16, vectors.count)))
+        if bad is not None:
+            vectors.truncate(start + bad)
+            return
+
+
+def _read_journal(
+    text: str, pictured: list[_Pictured], stored: int
+) -> list[tuple[str | None, str | None, str | None]]:
+    """What an earlier try found out about the first pictures, as far as all files have it."""
+    known: list[tuple[str | None, str | None, str | None]] = []
+    for line, one in zip(text.splitlines(), pictured, strict=False):
+        try:
+            path, sha256, fingerprint, problem = json.loads(line)
+        except ValueError:
+            break
+        stored -= sha256 is not None
+        if path != str(one.path) or stored < 0:
+            break
+        known.append((sha256, fingerprint, problem))
+    return known
+
+
+def _check(document: Document, number: int) -> None:
+    """Refuse what cannot be searched or stored.
+
+    Raises:
+        InvalidInputError: There is no id or no text, half of a character, or an image that no file
+            can be called.
+    """
+    if not document.id:
+        raise InvalidInputError(f"document {number}: its id is empty")
+    name = f"document {number} ('{document.id}')".encode(errors="replace").decode()
+    if not document.text.strip():
+        raise InvalidInputError(f"{name}: its text is empty")
+    image = None if document.image is None else str(document.image)
+    for field in (*astuple(document)[:5], document.ocr, image):
+        try:
+            (field or "").encode()
+        except UnicodeEncodeError as error:
+            # JSON may spell half of a surrogate pair; no encoding of text can hold it.
+            raise InvalidInputError(f"{name}: it holds half of a surrogate pair") from error
+    if image is not None and "\0" in image:
+        raise InvalidInputError(f"{name}: its image is not the name of a file")
+
+
+def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of at most `size` items."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch

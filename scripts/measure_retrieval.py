@@ -1,0 +1,277 @@
+"""How well evidence is found: each channel, their fusion and reranking, against what they stand on.
+
+    python scripts/measure_retrieval.py --data DATA --work build/retrieval
+
+Five sources of text pairs: the pool is every evidence text of the source, training rows included, a
+query is a claim, and what is to be found is the evidence that the source gives for it, whichever
+way it decides. Queries are claims that the text relation encoder was not trained on: those of the
+development file, and of the training file those of the share that tests the fusion head.
+`semantic_search` of sentence-transformers and bm25s, both with their default settings on whole
+documents, are the references. Copies are not folded here: a pool's near duplicates count as found
+or not by their ids. Photographs: recall of edited photographs by an image-only search, among those
+of share 0.75 to 1.
+
+`--tune` fits the weights of reranking instead, on claims of another share.
+"""
+
+import argparse
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+from results import origin, write_results
+
+from factcheck.datasets import TextRelationRow, list_photographs, read_text_relations, split_texts
+from factcheck.datasets.photo_edits import heavy_copy, light_copy
+from factcheck.datasets.text_splits import normalise
+from factcheck.encoders import EMBEDDED_RELATION, Encoders
+from factcheck.encoders.relation import unpack
+from factcheck.records import Claim, Document
+from factcheck.retrieval import EvidenceIndex
+from factcheck.retrieval.search import features
+from factcheck.settings import SearchSettings, TextRelationTraining, read_yaml
+
+SOURCES: dict[str, tuple[str, ...]] = {
+    "fnc1": ("fnc1",),
+    "climate-fever": ("climate-fever",),
+    "wice": ("wice",),
+    "fool-me-twice": ("fool-me-twice-dev",),
+    "fever": ("fever-dev", "fever-train-10k"),
+}
+MEASURES = ("R@1", "R@5", "R@10", "nDCG@10", "RR")
+DEPTH = 100
+
+Run = dict[str, dict[str, float]]
+"""For each query the documents found, with scores that fall with their rank."""
+
+
+class Pool:
+    """The evidence of a source as a corpus, and claims with what is to be found for them.
+
+    Attributes:
+        documents: The corpus.
+        relevant: For each claim the ids of its evidence.
+    """
+
+    def __init__(self, rows: Sequence[TextRelationRow]) -> None:
+        id_of: dict[str, str] = {}
+        self.documents: list[Document] = []
+        self.relevant: dict[str, set[str]] = defaultdict(set)
+        for row in rows:
+            name = normalise(row.evidence_text)
+            if not name:
+                continue
+            if name not in id_of:
+                id_of[name] = f"d{len(id_of)}"
+                self.documents.append(Document(id_of[name], row.evidence_text))
+            self.relevant[row.claim].add(id_of[name])
+
+    def queries(self, claims: set[str], at_most: int, seed: int) -> list[str]:
+        """Some of the claims."""
+        known = sorted(claims & self.relevant.keys())
+        return Random(seed).sample(known, min(at_most, len(known)))
+
+
+def of_hits(index: EvidenceIndex, queries: Sequence[str], settings: SearchSettings) -> Run:
+    """What an index finds: documents by their best passage."""
+    run: Run = {}
+    for start in range(0, len(queries), 64):
+        chunk = queries[start : start + 64]
+        found = index.search_many([Claim(query) for query in chunk], DEPTH, settings)
+        for query, hits in zip(chunk, found, strict=True):
+            ranks: dict[str, float] = {}
+            for rank, hit in enumerate(hits):
+                ranks.setdefault(hit.document_id, 1.0 / (1 + rank))
+            run[query] = ranks
+    return run
+
+
+def of_bm25s(pool: Pool, queries: Sequence[str]) -> Run:
+    """What bm25s alone finds."""
+    import bm25s
+
+    retriever = bm25s.BM25()
+    texts = [document.text for document in pool.documents]
+    retriever.index(bm25s.tokenize(texts, show_progress=False), show_progress=False)
+    tokens = bm25s.tokenize(list(queries), show_progress=False)
+    k = min(DEPTH, len(texts))
+    rows, scores = retriever.retrieve(tokens, k=k, show_progress=False)
+    return {
+        query: {pool.documents[row].id: float(score) for row, score in zip(*one, strict=True)}
+        for query, *one in zip(queries, rows, scores, strict=True)
+    }
+
+
+def of_semantic_search(pool: Pool, queries: Sequence[str], encoders: Encoders) -> Run:
+    """What sentence-transformers' semantic_search alone finds."""
+    from sentence_transformers.util import semantic_search
+
+    model = encoders.text.model
+    corpus = model.encode([document.text for document in pool.documents], convert_to_tensor=True)
+    asked = model.encode(list(queries), convert_to_tensor=True)
+    return {
+        query: {pool.documents[hit["corpus_id"]].id: float(hit["score"]) for hit in hits}
+        for query, hits in zip(queries, semantic_search(asked, corpus, top_k=DEPTH), strict=True)
+    }
+
+
+def score(pool: Pool, run: Run) -> dict[str, float]:
+    """The measures of a run, in the mean over its queries."""
+    import ir_measures
+
+    relevant = {query: dict.fromkeys(pool.relevant[query], 1) for query in run}
+    measures = [ir_measures.parse_measure(name) for name in MEASURES]
+    found = ir_measures.calc_aggregate(measures, relevant, run)
+    return {str(measure): round(float(value), 4) for measure, value in found.items()}
+
+
+def tune(
+    pools: dict[str, Pool],
+    claims: dict[str, set[str]],
+    indices: dict[str, EvidenceIndex],
+    encoders: Encoders,
+    count: int,
+    seed: int,
+) -> list[float]:
+    """Weights of reranking: a logistic regression, in which each query counts as any other."""
+    from sklearn.linear_model import LogisticRegression
+
+    rows, truth, weights = [], [], []
+    settings = SearchSettings(rerank=0, distinct=False)
+    for source, pool in pools.items():
+        queries = pool.queries(claims[source], count, seed)
+        found = indices[source].search_many([Claim(query) for query in queries], 20, settings)
+        pairs = [
+            (q, hit.passage.text) for q, hits in zip(queries, found, strict=True) for hit in hits
+        ]
+        read = unpack(encoders.relations(pairs))
+        start = 0
+        for query, hits in zip(queries, found, strict=True):
+            stop = start + len(hits)
+            good = [hit.document_id in pool.relevant[query] for hit in hits]
+            if any(good) and not all(good):
+                rows.append(features(hits, read.logits[start:stop], read.salience[start:stop]))
+                truth += good
+                weights += [1 / sum(good) if one else 1 / (len(good) - sum(good)) for one in good]
+            start = stop
+    model = LogisticRegression(C=10.0, max_iter=1000)
+    model.fit(np.concatenate(rows), truth, sample_weight=weights)
+    return [round(float(weight), 2) for weight in model.coef_[0]]
+
+
+def photographs(
+    data: Path, work: Path, encoders: Encoders, size: int, count: int
+) -> dict[str, Any]:
+    """Recall of edited photographs by an image-only search."""
+    from PIL import Image
+
+    folders = [data / "photos" / name for name in ("newsimages", "visual7w")]
+    known = [one for one in list_photographs(folders) if one.share >= 0.75][:size]
+    documents = [
+        Document(one.path.stem, f"Photograph {one.path.stem}.", image=one.path) for one in known
+    ]
+    index = EvidenceIndex.build(documents, work / "photographs.index", encoders, overwrite=True)
+    asked = Random(0).sample(known, min(count, len(known)))
+    results: dict[str, Any] = {"pictures": len(documents), "queries": len(asked)}
+    settings = SearchSettings(channels=("image",), rerank=0, distinct=False)
+    for name, edits in (("light", light_copy), ("heavy", heavy_copy)):
+        folder = work / f"edited-{name}"
+        folder.mkdir(parents=True, exist_ok=True)
+        claims = []
+        for number, one in enumerate(asked):
+            with Image.open(one.path) as opened:
+                edited = edits(opened.convert("RGB"), Random(f"{name}/{number}"))
+            path = folder / f"{number}.png"
+            edited.save(path)
+            claims.append(Claim("", path))
+        found = index.search_many(claims, 10, settings)
+        places = [
+            next((r for r, hit in enumerate(hits) if hit.document_id == one.path.stem), 99)
+            for one, hits in zip(asked, found, strict=True)
+        ]
+        results[name] = {f"R@{k}": round(float(np.mean(np.array(places) < k)), 4) for k in (1, 5)}
+    return results
+
+
+def main() -> None:
+    """Measure, or tune, and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder with text/ and photos/")
+    parser.add_argument("--work", type=Path, required=True, help="where indices go")
+    parser.add_argument("--config", type=Path, default=Path("configs/text-relation.yaml"))
+    parser.add_argument("--queries", type=int, default=250, help="claims of each source")
+    parser.add_argument("--pictures", type=int, default=2500, help="photographs in the index")
+    parser.add_argument("--tune", action="store_true", help="fit the weights of reranking")
+    parser.add_argument("--out", type=Path, default=Path("data/results/retrieval.json"))
+    arguments = parser.parse_args()
+    encoders = Encoders.load(relation=EMBEDDED_RELATION)
+    settings = read_yaml(arguments.config, TextRelationTraining)
+    trained = read_text_relations([arguments.data / "text" / "train.jsonl.gz"])
+    development = read_text_relations([arguments.data / "text" / "dev.jsonl.gz"])
+    loose = {name for source in settings.sources.values() for name in source.loose}
+    shares = split_texts(trained, settings.shares, loose)
+    pools, indices = {}, {}
+    claims: dict[str, set[str]] = {}
+    for source, members in SOURCES.items():
+        pools[source] = Pool([r for r in (*trained, *development) if r.source in members])
+        asked = shares["train"] if arguments.tune else [*shares["test"], *development]
+        claims[source] = {row.claim for row in asked if row.source in members}
+        folder = arguments.work / f"{source}.index"
+        if folder.exists():
+            indices[source] = EvidenceIndex.open(folder, encoders)
+        else:
+            indices[source] = EvidenceIndex.build(pools[source].documents, folder, encoders)
+        tell(f"{source}: {len(pools[source].documents)} documents, {len(indices[source])} passages")
+    if arguments.tune:
+        tell(str(tune(pools, claims, indices, encoders, arguments.queries, seed=1)))
+        return
+    plain = {"distinct": False, "rerank": 0}
+    ways: dict[str, Callable[[str, list[str]], Run]] = {
+        "bm25s alone": lambda s, q: of_bm25s(pools[s], q),
+        "semantic_search alone": lambda s, q: of_semantic_search(pools[s], q, encoders),
+        "dense": lambda s, q: of_hits(indices[s], q, SearchSettings(channels=("dense",), **plain)),
+        "lexical": lambda s, q: of_hits(
+            indices[s], q, SearchSettings(channels=("lexical",), **plain)
+        ),
+        "fused": lambda s, q: of_hits(indices[s], q, SearchSettings(**plain)),
+        "fused and reranked": lambda s, q: of_hits(indices[s], q, SearchSettings(distinct=False)),
+    }
+    results: dict[str, Any] = {}
+    for source, pool in pools.items():
+        queries = pool.queries(claims[source], arguments.queries, seed=0)
+        found: dict[str, Any] = {"documents": len(pool.documents), "queries": len(queries)}
+        for name, way in ways.items():
+            found[name] = score(pool, way(source, queries))
+            tell(f"{source:14} {name:22} {json.dumps(found[name])}")
+        results[source] = found
+    ahead = {
+        source: found["fused and reranked"]["R@5"]
+        - max(found["bm25s alone"]["R@5"], found["semantic_search alone"]["R@5"])
+        for source, found in results.items()
+    }
+    results["recall@5 ahead of the better reference"] = {
+        **{source: round(value, 4) for source, value in ahead.items()},
+        "mean": round(float(np.mean(list(ahead.values()))), 4),
+    }
+    tell(json.dumps(results["recall@5 ahead of the better reference"]))
+    pictures = photographs(arguments.data, arguments.work, encoders, arguments.pictures, 500)
+    tell(json.dumps(pictures))
+    data = {"texts": "text/train.jsonl.gz, text/dev.jsonl.gz", "photographs": "share 0.75 to 1"}
+    write_results(
+        arguments.out, {**origin(data), "evidence": results, "edited photographs": pictures}
+    )
+
+
+def tell(line: str) -> None:
+    """Write a line of progress."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""Hybrid search: what each channel finds, how they are fused, reranked, and what counts once."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from factcheck.encoders import Encoders
+from factcheck.errors import InvalidInputError
+from factcheck.records import Claim, Document
+from factcheck.retrieval import EvidenceIndex, SourcePolicy
+from factcheck.retrieval.distinct import first_of_each, same_article, sketch
+from factcheck.retrieval.lexical import words_of
+from factcheck.settings import Channel, SearchSettings
+
+FUSED = SearchSettings(rerank=0)
+
+
+def only(*channels: Channel) -> SearchSettings:
+    return SearchSettings(channels=channels, rerank=0)
+
+
+def test_every_hit_says_who_found_it(index: EvidenceIndex, photographs: Path) -> None:
+    claim = Claim("Coffee prices rose after frost in Brazil.", photographs / "01.png")
+    hits = index.search(claim, 6, FUSED)
+    assert hits[0].document_id == "coffee"
+    assert hits[0].channels.keys() == {"dense", "lexical", "image"}
+    assert {found.rank for found in hits[0].channels.values()} == {1}
+    assert hits[0].fused == pytest.approx(3 / 61)
+    for hit in hits:
+        assert hit.fused == pytest.approx(sum(1 / (60 + f.rank) for f in hit.channels.values()))
+    assert [hit.fused for hit in hits] == sorted((h.fused or 0 for h in hits), reverse=True)
+    assert hits[0].channels["image"].score == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("channel", ["dense", "lexical", "image"])
+def test_each_channel_can_look_alone(
+    channel: Channel, index: EvidenceIndex, photographs: Path
+) -> None:
+    claim = Claim("The senator won by two points.", photographs / "02.jpg")
+    hits = index.search(claim, 6, only(channel))
+    assert hits[0].document_id == {"image": "cat"}.get(channel, "election")
+    assert all(hit.channels.keys() == {channel} for hit in hits)
+    scores = [hit.channels[channel].score for hit in hits]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_words_are_found_in_other_forms_but_not_stop_words(index: EvidenceIndex) -> None:
+    (hit, *_) = index.search(Claim("approving vaccines"), 3, only("lexical"))
+    assert hit.document_id == "vaccine"
+    assert index.search(Claim("the and of"), 3, only("lexical")) == []
+
+
+def test_bm25_scores_are_those_of_bm25s(index: EvidenceIndex, documents: list[Document]) -> None:
+    import bm25s
+
+    reference = bm25s.BM25(method="lucene")
+    tokens = words_of([document.text for document in documents])
+    reference.index(tokens, show_progress=False)
+    query = words_of(["The old town of the river was flooded by the rain on Sunday"])[0]
+    expected = reference.get_scores([word for word in query if word in reference.vocab_dict])
+    found = dict(index.by_words(query, 10))
+    for row, score in enumerate(expected):
+        assert found.get(row, 0.0) == pytest.approx(float(score), rel=1e-5)
+
+
+def test_a_claim_that_is_only_a_picture_finds_where_it_was_seen(
+    index: EvidenceIndex, photographs: Path, tmp_path: Path
+) -> None:
+    repost = tmp_path / "repost.jpg"
+    with Image.open(photographs / "00.jpg") as image:
+        image.resize((120, 90)).save(repost, quality=40)
+    hits = index.search(Claim("", repost), 4, SearchSettings(distinct=False))
+    assert {hit.document_id for hit in hits[:2]} == {"rocket", "election"}
+    assert all(hit.date == "2024-05-01" and hit.passage.start == 0 for hit in hits)
+    assert all(hit.channels.keys() == {"image"} for hit in hits)
+    with pytest.raises(InvalidInputError, match="claim 1: its text is empty"):
+        index.search(Claim(" "))
+
+
+def test_reposts_come_before_pictures_that_only_look_alike(
+    index: EvidenceIndex, encoders: Encoders, photographs: Path
+) -> None:
+    from factcheck.retrieval import Query, picture_fingerprint
+
+    # The vector of one picture with the fingerprint of another.
+    vector = encoders.pictures([photographs / "01.png"]).pooled[0]
+    query = Query("", None, vector, picture_fingerprint(photographs / "02.jpg"))
+    [hits] = index.search_queries([query], 3, only("image"))
+    assert [hit.document_id for hit in hits[:2]] == ["cat", "coffee"]
+
+
+def test_the_text_relation_encoder_puts_the_first_in_order(
+    index: EvidenceIndex, encoders: Encoders
+) -> None:
+    claim = Claim("Firefighters rescued a cat after the flood.")
+    plain = index.search(claim, 6, FUSED)
+    read = index.search(claim, 6, SearchSettings(rerank=4))
+    assert sorted(hit.row for hit in plain) == sorted(hit.row for hit in read)
+    assert {hit.row for hit in plain[:4]} == {hit.row for hit in read[:4]}
+    scores = [hit.reranked for hit in read[:4]]
+    assert scores == sorted((score or 0 for score in scores), reverse=True)
+    assert [hit.reranked for hit in read[4:]] == [None, None]
+    without = EvidenceIndex.open(index.folder, Encoders(encoders.text, encoders.image))
+    assert [hit.row for hit in without.search(claim, 6)] == [hit.row for hit in plain]
+
+
+@pytest.fixture(scope="module")
+def dated(encoders: Encoders, tmp_path_factory: pytest.TempPathFactory) -> EvidenceIndex:
+    """Documents on one subject with different days and hosts."""
+    documents = [
+        Document("early", "The dam broke on Friday.", date="2020-01-02", url="http://a.example/1"),
+        Document("late", "The dam held after all.", date="2020-03-01", url="https://b.example/2"),
+        Document("undated", "The dam was inspected.", url="https://news.b.example/3"),
+        Document("checked", "Claim about the dam is false.", date="2020-01-01",
+                 url="https://www.politifact.com/dam"),
+        Document("bare", "A dam is a wall.", date="2019-12-31"),
+    ]  # fmt: skip
+    folder = tmp_path_factory.mktemp("dated") / "i"
+    return EvidenceIndex.build(documents, folder, encoders)
+
+
+@pytest.mark.parametrize("settings", [only("dense"), only("lexical"), SearchSettings()])
+@pytest.mark.parametrize(
+    ("policy", "found"),
+    [
+        (SourcePolicy(), {"early", "late", "undated", "checked", "bare"}),
+        (SourcePolicy("2020-01-02"), {"early", "checked", "bare"}),
+        (SourcePolicy("2020-01-01", "keep"), {"undated", "checked", "bare"}),
+        (SourcePolicy.of(block="fact-checkers"), {"early", "late", "undated", "bare"}),
+        (SourcePolicy(blocked=frozenset({"b.example"})), {"early", "checked", "bare"}),
+        (SourcePolicy("2020-01-01", blocked=frozenset({"politifact.com"})), {"bare"}),
+        (SourcePolicy("1900-01-01"), set()),
+    ],
+)
+def test_what_a_policy_keeps_out_is_not_found(
+    dated: EvidenceIndex, policy: SourcePolicy, found: set[str], settings: SearchSettings
+) -> None:
+    hits = dated.search(Claim("What of the dam?"), 10, settings, policy)
+    assert {hit.document_id for hit in hits} == found
+    assert dated.may_find(policy) == bool(found)
+
+
+ARTICLE = (
+    "The central bank raised its key rate to four percent on Thursday. Markets had expected it. "
+    "The governor said that inflation was falling more slowly than hoped. Unions called the step "
+    "a mistake that will cost jobs before the winter."
+)
+
+
+def test_copies_and_near_duplicates_count_once(encoders: Encoders, tmp_path: Path) -> None:
+    documents = [
+        Document("agency", ARTICLE),
+        Document("copy", f"{ARTICLE} (Agency)"),
+        Document("altered", ARTICLE.replace("four percent", "9 percent")),
+        Document("other", "The bank of the river was raised by two metres after the flood."),
+    ]
+    with EvidenceIndex.build(documents, tmp_path / "i", encoders) as index:
+        claim = Claim("The central bank raised its rate to four percent.")
+        hits = {hit.document_id: hit for hit in index.search(claim, 10, FUSED)}
+        first = "agency" if "agency" in hits else "copy"
+        assert hits.keys() == {first, "altered", "other"}
+        assert hits[first].copies == ({"agency": "copy", "copy": "agency"}[first],)
+        everything = index.search(claim, 10, replace_distinct(FUSED))
+        assert len(everything) == 4
+
+
+def replace_distinct(settings: SearchSettings) -> SearchSettings:
+    return settings.model_copy(update={"distinct": False})
+
+
+def test_passages_of_a_copy_repeat_the_article() -> None:
+    halves = ARTICLE[:130], ARTICLE[130:]
+    copied = sketch(ARTICLE + " So it was reported.")
+    ids, texts = ["a", "b", "c"], [halves[0], halves[1], "Something else stands in this text."]
+    assert same_article(sketch(ARTICLE), copied)
+    sketches = [sketch(ARTICLE), copied, sketch(texts[2] * 3)]
+    assert first_of_each(ids, texts, sketches) == {0: [1], 2: []}
+    # Two parts of one document both count.
+    assert first_of_each(["a", "a", "c"], texts, sketches) == {0: [], 1: [], 2: []}
+    assert not same_article(sketch(ARTICLE), sketch(ARTICLE[::-1]))
+    assert sketch("Too few words.") == b""
+
+
+def test_hits_are_equal_one_by_one_and_together(index: EvidenceIndex, photographs: Path) -> None:
+    claims = [
+        Claim("Frost made coffee dearer.", photographs / "00.jpg"),
+        Claim("", photographs / "01.png"),
+        Claim("Two bridges were closed."),
+    ]
+    together = index.search_many(claims, 5)
+    for claim, hits in zip(claims, together, strict=True):
+        alone = index.search(claim, 5)
+        assert [hit.row for hit in alone] == [hit.row for hit in hits]
+        assert np.allclose([h.score for h in alone], [h.score for h in hits], atol=1e-5)
+        assert [replace(h, score=0, reranked=None, channels={}) for h in alone] == [
+            replace(h, score=0, reranked=None, channels={}) for h in hits
+        ]
