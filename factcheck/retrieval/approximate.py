@@ -170,7 +170,7 @@ def _parameters(index: "faiss.Index", proposed: int, allowed: np.ndarray | None)
     kinds: Any = faiss
     selector = None
     if allowed is not None:
-        selector = faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
+        selector = kinds.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
     inner: Any = faiss.downcast_index(index)
     if isinstance(inner, faiss.IndexPreTransform):
         within = _parameters(inner.index, proposed, allowed)

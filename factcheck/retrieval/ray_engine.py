@@ -43,7 +43,8 @@ class RayEngine:
         Args:
             text_encoder: As for `RayEngine`.
             image_encoder: As for `RayEngine`.
-            workers: As for `RayEngine`; one for each processor of the cluster without a number.
+            workers: As for `RayEngine`; without a number one for
+                each processor of the cluster but one.
             address: Of a cluster; None starts one.
 
         Raises:
@@ -57,7 +58,9 @@ class RayEngine:
                 "--engine ray needs Ray: pip install 'factcheck[ray]'"
             ) from error
         try:
-            local = {"num_cpus": workers} if address is None else {}
+            # One more than encode: Ray Data moves batches in tasks of its own, and waits for ever
+            # where the encoding workers hold every processor.
+            local: dict[str, Any] = {"num_cpus": workers and workers + 1} if address is None else {}
             ray.init(
                 address or "local",
                 include_dashboard=None if address else False,
@@ -71,7 +74,8 @@ class RayEngine:
             context = ray.data.DataContext.get_current()
             context.execution_options.preserve_order = True
             context.enable_progress_bars = False
-            count = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+            resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+            count = workers or max(1, int(resources.get("CPU", 1)) - 1)
             yield cls(text_encoder, image_encoder, count)
         finally:
             ray.shutdown()

@@ -3,7 +3,7 @@
 import struct
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -247,8 +247,10 @@ def nearest(
         return [[] for _ in vectors]
     parameters = None
     if allowed is not None:
+        # What FAISS makes of its C++ classes has no types worth the name.
+        kinds: Any = faiss
         bits = np.packbits(allowed, bitorder="little")
-        parameters = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bits))
+        parameters = kinds.SearchParameters(sel=kinds.IDSelectorBitmap(bits))
     scores, rows = index.search(vectors, k, params=parameters)
     return ranked(scores, rows)
 

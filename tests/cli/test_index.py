@@ -55,3 +55,84 @@ def test_a_picture_that_cannot_be_read(
     strict = command("index", "build", path, "--out", tmp_path / "other", *tiny, "--strict")
     assert strict.code in (4, 5)
     assert not (tmp_path / "other").exists()
+
+
+def test_an_index_is_kept_up_to_date(
+    command: Command, corpus: Path, tiny: list[object], tmp_path: Path
+) -> None:
+    out = tmp_path / "news.index"
+    assert command("index", "build", corpus, "--out", out, *tiny).code == 0
+    more = write_lines(tmp_path / "more.jsonl", [{"id": "dam", "text": "The dam was opened."}])
+    added = command("index", "add", more, "--index", out, *tiny, "--json")
+    assert added.code == 0
+    assert (added.envelope["result"]["documents"], added.envelope["result"]["segments"]) == (5, 2)
+    twice = command("index", "add", more, "--index", out, *tiny)
+    assert (twice.code, twice.out) == (5, "")
+    assert "'dam'" in twice.err
+    assert command("index", "add", more, "--index", out, "--replace", *tiny).code == 0
+
+    ids = tmp_path / "ids.txt"
+    ids.write_text("dam\n\n")
+    deleted = command("index", "delete", "--index", out, "bridge", "--file", ids, *tiny, "--json")
+    assert deleted.envelope["result"]["documents"] == 3
+    unknown = command("index", "delete", "--index", out, "nothing", *tiny)
+    assert unknown.code == 5
+    assert "no document 'nothing' in the index; nothing was deleted" in unknown.err
+    assert command("index", "delete", "--index", out, *tiny).code == 2
+
+    info = command("index", "info", "--index", out)
+    assert info.code == 0
+    assert "3 documents" in info.out
+    assert "1 deleted" in info.out
+    compacted = command("index", "compact", "--index", out, *tiny, "--json")
+    assert compacted.envelope["result"]["segments"] == 1
+    assert compacted.envelope["result"]["sha256"] == deleted.envelope["result"]["sha256"]
+    whole = command("index", "verify", "--index", out)
+    assert (whole.code, whole.err) == (0, "")
+    assert "whole, 3 documents in 1 segment" in whole.out
+
+    (path,) = out.glob("segments/*/passages.faiss")
+    data = bytearray(path.read_bytes())
+    data[-5] ^= 1
+    path.write_bytes(data)
+    damaged = command("index", "verify", "--index", out, "--json")
+    assert damaged.code == 5
+    assert "1 file is damaged" in damaged.err
+
+
+def test_a_search_says_who_found_what_and_keeps_to_its_policy(
+    command: Command, index: Path, tiny: list[object], tmp_path: Path, photographs: Path
+) -> None:
+    base = ["index", "search", "Closed bridge", "--index", index, *tiny]
+    found = command(*base, "--channels", "lexical,dense", "--rerank", 0, "--json")
+    first = found.envelope["result"][0]
+    assert first["document_id"] == "bridge"
+    assert first["channels"].keys() == {"dense", "lexical"}
+    assert first["reranked"] is None
+    picture = command(
+        "index", "search", "--image", photographs / "00.jpg", "--index", index, *tiny, "--json"
+    )
+    assert picture.code == 0
+    assert picture.envelope["result"][0]["channels"].keys() == {"image"}
+    nothing = command(*base, "--as-of", "1900-01-01", "--json")
+    assert nothing.envelope["result"] == []
+    for options, message in (
+        (["--channels", "dense,smell"], "--channels: 'smell' is none of dense, lexical, image"),
+        (["--as-of", "May"], "--as-of: 'May' is not a date as YYYY-MM-DD"),
+        (["--undated", "maybe"], "--undated: 'maybe' is neither"),
+    ):
+        wrong = command(*base, *options)
+        assert (wrong.code, wrong.out) == (2, "")
+        assert message in wrong.err
+    missing = command(*base, "--block-domains", tmp_path / "none.txt")
+    assert missing.code == 4
+    assert "none.txt" in missing.err
+    assert command("index", "search", "--index", index, *tiny).code == 2
+
+
+def test_an_engine_is_known_by_name(
+    command: Command, corpus: Path, tiny: list[object], tmp_path: Path
+) -> None:
+    base = ["index", "build", corpus, "--out", tmp_path / "i", *tiny]
+    assert "--engine: 'spark' is neither" in command(*base, "--engine", "spark").err
+    assert "go with --engine ray" in command(*base, "--workers", 2).err
