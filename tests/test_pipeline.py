@@ -13,7 +13,15 @@ from factcheck.encoders.relation import unpack
 from factcheck.errors import InvalidInputError, MissingResourceError, UsageError
 from factcheck.evidence import MAX_CLAIM_CHARACTERS
 from factcheck.fusion.checkpoint import build_head, load_checkpoint
-from factcheck.records import LABELS, TEXT_RELATIONS, Label, Verdict, label_probabilities
+from factcheck.records import (
+    LABELS,
+    TEXT_RELATIONS,
+    Label,
+    Search,
+    Verdict,
+    label_probabilities,
+)
+from factcheck.retrieval import SourcePolicy
 
 HARBOUR = (
     "The harbour of Port Bell was closed on Monday after a storm. Two ferries were damaged. "
@@ -92,8 +100,8 @@ def test_the_right_document_is_cited_with_offsets(
     for cited in verdict.evidence.passages:
         passage = cited.passage
         assert texts[passage.document_id][passage.start : passage.end] == passage.text
-    scores = [cited.score for cited in verdict.evidence.passages]
-    assert scores == sorted(scores, reverse=True)
+    assert all(cited.channels for cited in verdict.evidence.passages)
+    assert verdict.search == Search(("dense", "lexical", "image"), 20)
 
 
 def test_many_claims_give_what_single_ones_give(
@@ -154,6 +162,18 @@ def test_a_bad_picture_is_a_warning_and_strict_makes_it_an_error(
     assert verdicts[1].image_relation is None
     with pytest.raises(InvalidInputError, match=r"bad\.jpg"):
         checker.check_many(several, index, strict=True)
+
+
+def test_a_policy_is_kept_and_recorded(
+    checker: FactChecker, index: EvidenceIndex, documents: list[Document]
+) -> None:
+    claim = Claim("A storm closed the harbour of Port Bell.")
+    verdict = checker.check(claim, index, policy=SourcePolicy("2024-05-05", "keep"))
+    assert verdict.search == Search(("dense", "lexical", "image"), 20, "2024-05-05", "keep")
+    assert "harbour" not in {cited.passage.document_id for cited in verdict.evidence.passages}
+    assert Verdict.from_dict(verdict.to_dict()) == verdict
+    with pytest.raises(InvalidInputError, match="no document is left to look at"):
+        checker.check(claim, index, policy=SourcePolicy("1900-01-01"))
 
 
 @pytest.mark.parametrize("text", ["", " \n\t"])

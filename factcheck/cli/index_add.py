@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from factcheck.cli import options
-from factcheck.cli.index_shown import engine_for, show_index
+from factcheck.cli.index_shown import engine_for, naming, show_index
 from factcheck.cli.output import Report, progress
 
 
@@ -41,6 +41,7 @@ def add(
     report = Report("index add", as_json)
     encoders = Encoders.load(text_encoder, image_encoder)
     with (
+        naming(corpus),
         engine_for(engine, text_encoder, image_encoder, workers, address) as encoding,
         progress() as show,
         EvidenceIndex.open(index, encoders) as before,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from factcheck.cli.output import Report
-from factcheck.errors import UsageError
+from factcheck.errors import InvalidInputError, UsageError
 
 if TYPE_CHECKING:
     from factcheck.retrieval import Manifest
@@ -34,6 +34,17 @@ def engine_for(
 
     with RayEngine.start(text_encoder, image_encoder, workers, address) as engine:
         yield engine
+
+
+@contextmanager
+def naming(corpus: Path) -> Iterator[None]:
+    """Lets a sentence about a document of a corpus begin with the corpus."""
+    try:
+        yield
+    except InvalidInputError as error:
+        if not str(error).startswith("document "):
+            raise
+        raise InvalidInputError(f"{corpus}: {error}") from error
 
 
 def described(folder: Path, manifest: "Manifest") -> dict[str, Any]:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from factcheck.errors import UsageError
-from factcheck.settings import CHANNELS, SearchSettings
 
 if TYPE_CHECKING:
     from factcheck.retrieval import SourcePolicy
+    from factcheck.settings import SearchSettings
 
 Index = Annotated[Path, typer.Option("--index", help="Folder of the index.", metavar="DIR")]
 
@@ -152,12 +152,14 @@ def require_rate(max_error: float | None) -> None:
         raise UsageError(f"--max-error: {max_error:g} is not between 0 and 1")
 
 
-def search_settings(channels: str | None, rerank: int | None) -> SearchSettings:
+def search_settings(channels: str | None, rerank: int | None) -> "SearchSettings":
     """How an index is to be searched.
 
     Raises:
         UsageError: A channel is none.
     """
+    from factcheck.settings import CHANNELS, SearchSettings
+
     changes: dict[str, Any] = {} if rerank is None else {"rerank": rerank}
     if channels is not None:
         named = [name.strip() for name in channels.split(",") if name.strip()]

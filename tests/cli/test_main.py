@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -95,7 +96,7 @@ def test_a_missing_corpus(command: Command, tmp_path: Path) -> None:
         ({"text": "No id."}, "'id'"),
         ({"id": "b"}, "'text'"),
         ({"id": "b", "text": " "}, "'text'"),
-        ({"id": "bridge", "text": "Twice."}, "bridge"),
+        ({"id": "bridge", "text": "Twice."}, "another one before it has its id, 'bridge'"),
         ({"id": 7, "text": "Wrong type."}, "'id'"),
         ({"id": "b", "text": ["Wrong type."]}, "'text'"),
         ({"id": "b", "text": "Fine.", "date": "yesterday"}, "'date'"),
@@ -108,7 +109,7 @@ def test_a_bad_row(command: Command, tmp_path: Path, row: object, expected: str)
     found = command("index", "build", path, "--out", tmp_path / "out")
     assert found.code == 5
     sentence = one_sentence(found)
-    assert "corpus.jsonl, line 2" in sentence
+    assert "corpus.jsonl, line 2" in sentence or "corpus.jsonl: document 2" in sentence
     assert expected in sentence
     assert [entry.name for entry in tmp_path.iterdir()] == ["corpus.jsonl"]
 
@@ -124,10 +125,9 @@ def test_an_index_that_is_not_there(
 def test_a_damaged_index(
     command: Command, checkpoint_folder: Path, index: Path, tmp_path: Path
 ) -> None:
-    copy = tmp_path / "copy"
-    copy.mkdir()
-    for file in index.iterdir():
-        (copy / file.name).write_bytes(file.read_bytes()[: -1 if file.suffix == ".faiss" else None])
+    copy = shutil.copytree(index, tmp_path / "copy")
+    for file in copy.rglob("*.faiss"):
+        file.write_bytes(file.read_bytes()[:-1])
     found = command("check", "A.", "--index", copy, "--checkpoint", checkpoint_folder)
     assert found.code == 5
     assert "damaged" in one_sentence(found)
@@ -136,10 +136,7 @@ def test_a_damaged_index(
 def test_an_index_of_another_version(
     command: Command, checkpoint_folder: Path, index: Path, tmp_path: Path
 ) -> None:
-    copy = tmp_path / "copy"
-    copy.mkdir()
-    for file in index.iterdir():
-        (copy / file.name).write_bytes(file.read_bytes())
+    copy = shutil.copytree(index, tmp_path / "copy")
     manifest = json.loads((copy / "manifest.json").read_text())
     (copy / "manifest.json").write_text(json.dumps({**manifest, "version": 99}))
     found = command("check", "A.", "--index", copy, "--checkpoint", checkpoint_folder)
@@ -224,7 +221,7 @@ def test_what_goes_wrong_in_a_command(
     def fail(_: object) -> None:
         raise error
 
-    monkeypatch.setattr("factcheck.datasets.read_corpus", fail)
+    monkeypatch.setattr("factcheck.datasets.iterate_corpus", fail)
     found = command("index", "build", "corpus.jsonl", "--out", tmp_path / "out")
     assert found.code == code
     assert expected in one_sentence(found)
@@ -310,4 +307,5 @@ def test_ctrl_c_during_a_build(
     assert process.returncode in (130, -signal.SIGINT)
     assert out == b""
     assert err == b"factcheck: interrupted\n"
-    assert not any(folder.iterdir())
+    # What was done is there for the next try, and nothing that could be taken for an index.
+    assert [path.name for path in folder.iterdir()] == [".news.index.partial"]
