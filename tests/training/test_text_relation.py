@@ -86,7 +86,7 @@ def settings(**changes: Any) -> TextRelationTraining:
 @pytest.fixture(scope="module")
 def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("run") / "relation"
-    train(settings(epochs=3), data, out)
+    train(settings(epochs=5), data, out)
     return out
 
 
