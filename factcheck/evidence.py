@@ -7,7 +7,7 @@ an index). Both end in the same arrays.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -199,27 +199,43 @@ def found_evidence(
         raise InvalidInputError(
             f"{index.folder}: no document is left to look at: all are blocked, or came too late"
         )
-    texts = [claim.text for claim in claims]
+    texts = [claim.text.strip() for claim in claims]
     vectors = reading.encoders.texts(texts)
     pictures = reading.encoders.pictures([claim.image for claim in claims])
     warnings = _picture_warnings(pictures, len(claims), reading.strict)
     queries = [
         Query(
-            claim.text.strip(),
+            text,
             vector,
             None if row < 0 else pictures.pooled[row],
-            None if row < 0 or claim.image is None else picture_fingerprint(claim.image),
+            picture_fingerprint(claim.image) if row >= 0 and claim.image is not None else None,
         )
-        for claim, vector, row in zip(claims, vectors, pictures.rows, strict=True)
+        for claim, text, vector, row in zip(claims, texts, vectors, pictures.rows, strict=True)
     ]
-    relations = reading.encoders.relations if reading.encoders.relation else None
-    hits = index.search_queries(queries, reading.count, reading.search, reading.policy, relations)
+    read: dict[tuple[str, str], np.ndarray] = {}
+
+    def relations(pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+        """What passages say of claims, kept for the head: it reads the best of those reranked."""
+        packed = reading.encoders.relations(pairs)
+        read.update(zip(pairs, packed, strict=True))
+        return packed
+
+    read_by = relations if reading.encoders.relation is not None else None
+    hits = index.search_queries(queries, reading.count, reading.search, reading.policy, read_by)
+    for number, found in enumerate(hits, start=1):
+        if not found:
+            # The dense channel always finds something; the others need not.
+            raise InvalidInputError(
+                f"claim {number}: nothing was found by {', '.join(reading.search.channels)}; let "
+                "the dense channel look too"
+            )
     chosen = [
         PassageVectors(
             [hit.passage.text for hit in found],
             index.passage_vectors([hit.row for hit in found]),
+            _known(read, [(text, hit.passage.text) for hit in found]),
         )
-        for found in hits
+        for text, found in zip(texts, hits, strict=True)
     ]
     places: list[int] = []
     shown: list[ImageHit | None] = []
@@ -277,6 +293,15 @@ def _pictures_beside(
     [found] = index.search_images(picture[None], IMAGES_ELSEWHERE + len(own), policy)
     others = [image for image in found if image.document_id != leading]
     return [own[0] if own else None, *others[:IMAGES_ELSEWHERE]]
+
+
+def _known(
+    read: Mapping[tuple[str, str], np.ndarray], pairs: Sequence[tuple[str, str]]
+) -> np.ndarray | None:
+    """(k, R) what has been read of pairs; None unless all of them have."""
+    if not pairs or any(pair not in read for pair in pairs):
+        return None
+    return np.stack([read[pair] for pair in pairs])
 
 
 def _cited_passage(hit: Hit) -> CitedPassage:

@@ -22,6 +22,7 @@ from factcheck.records import (
     label_probabilities,
 )
 from factcheck.retrieval import SourcePolicy
+from factcheck.settings import SearchSettings
 
 HARBOUR = (
     "The harbour of Port Bell was closed on Monday after a storm. Two ferries were damaged. "
@@ -174,6 +175,30 @@ def test_a_policy_is_kept_and_recorded(
     assert Verdict.from_dict(verdict.to_dict()) == verdict
     with pytest.raises(InvalidInputError, match="no document is left to look at"):
         checker.check(claim, index, policy=SourcePolicy("1900-01-01"))
+
+
+def test_a_pair_is_read_once(
+    checker: FactChecker, index: EvidenceIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[tuple[str, str]] = []
+    relation = checker.encoders.relation
+    assert relation is not None
+    encode = relation.encode
+
+    def count(pairs: list[tuple[str, str]], **options: object) -> object:
+        read.extend(pairs)
+        return encode(pairs, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(relation, "encode", count)
+    checker.check(Claim(" A storm closed the harbour of Port Bell. "), index)
+    assert len(read) == len(set(read)) == len(index)
+
+
+def test_a_claim_that_no_channel_finds_anything_for_is_named(
+    checker: FactChecker, index: EvidenceIndex
+) -> None:
+    with pytest.raises(InvalidInputError, match="claim 1: nothing was found by lexical"):
+        checker.check(Claim("Xyzzy."), index, search=SearchSettings(channels=("lexical",)))
 
 
 @pytest.mark.parametrize("text", ["", " \n\t"])

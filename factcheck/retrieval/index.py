@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 
 from factcheck.encoders import Encoders
-from factcheck.errors import InvalidInputError, MissingResourceError, UsageError
+from factcheck.errors import InvalidInputError, MissingResourceError
 from factcheck.pictures import FINGERPRINT_SIDE, decode, fingerprint, read_bytes
 from factcheck.records import Claim, Document
 from factcheck.retrieval import writer
@@ -17,6 +17,7 @@ from factcheck.retrieval.hits import Hit, ImageHit
 from factcheck.retrieval.lexical import inverse_frequency
 from factcheck.retrieval.manifest import TOKENS, Manifest
 from factcheck.retrieval.policy import SourcePolicy
+from factcheck.retrieval.rows import Rows
 from factcheck.retrieval.search import Query, Relations, hybrid_search
 from factcheck.retrieval.segment import OpenSegment, Ranking
 from factcheck.retrieval.segment_writer import PASSAGES_AT_MOST, OnProgress, OnWarning
@@ -62,9 +63,8 @@ class EvidenceIndex:
         self.manifest = manifest
         self._segments = list(segments)
         entries = [segment.entry for segment in segments]
-        # Where the rows of each segment begin among those of all.
-        self._passages = np.cumsum([0, *(entry.passages for entry in entries)])
-        self._images = np.cumsum([0, *(entry.images for entry in entries)])
+        self._passages = Rows("passage", [entry.passages for entry in entries])
+        self._images = Rows("picture", [entry.images for entry in entries])
         self._encoders = encoders
         self._exact = exact
         self._loading = threading.Lock()
@@ -419,11 +419,11 @@ class EvidenceIndex:
     def nearest(self, vectors: np.ndarray, k: int, policy: SourcePolicy = _ANY) -> list[Ranking]:
         """Rows of the passages of the highest cosine with each of (N, D) vectors."""
         parts = [s.dense(vectors, k, policy, self._exact) for s in self._segments]
-        return _merged(parts, self._passages, k, len(vectors))
+        return self._passages.merged(parts, k, len(vectors))
 
     def by_words(self, words: list[str], k: int, policy: SourcePolicy = _ANY) -> Ranking:
         """Rows of the passages of the highest BM25 score for the words of a query."""
-        count = int(self._passages[-1])
+        count = self._passages.count
         rarity = {
             word: inverse_frequency(
                 count, sum(segment.lexical.frequency(word) for segment in self._segments)
@@ -431,20 +431,20 @@ class EvidenceIndex:
             for word in set(words)
         }
         parts = [[segment.by_words(words, rarity, k, policy)] for segment in self._segments]
-        return _merged(parts, self._passages, k, 1)[0]
+        return self._passages.merged(parts, k, 1)[0]
 
     def nearest_pictures(
         self, vectors: np.ndarray, k: int, policy: SourcePolicy = _ANY
     ) -> list[Ranking]:
         """Rows of the pictures of the highest cosine with each of (N, C) vectors."""
         parts = [segment.pictures(vectors, k, policy) for segment in self._segments]
-        return _merged(parts, self._images, k, len(vectors))
+        return self._images.merged(parts, k, len(vectors))
 
     def reposts(self, picture: int, policy: SourcePolicy = _ANY) -> list[int]:
         """Rows of the pictures that have the fingerprint of a picture, but for a few bits."""
         return [
             int(start) + row
-            for start, segment in zip(self._images, self._segments, strict=False)
+            for start, segment in zip(self._images.starts, self._segments, strict=False)
             for row in segment.reposts(picture, policy)
         ]
 
@@ -459,8 +459,8 @@ class EvidenceIndex:
             at_most: Passages of a document that are compared with it.
         """
         beside: dict[int, int] = {}
-        for place, local in self._local(image_rows, self._images):
-            segment, start = self._segments[place], int(self._passages[place])
+        for place, local, _ in self._images.split(image_rows):
+            segment, start = self._segments[place], int(self._passages.starts[place])
             documents = segment.metadata.image_documents()[local]
             passages = segment.metadata.passages_of(map(int, documents))
             for row, document in zip(local, documents, strict=True):
@@ -469,17 +469,14 @@ class EvidenceIndex:
                 if vector is not None and len(own) > 1:
                     vectors = segment.passages.reconstruct_batch(np.array(own, dtype=np.int64))
                     best = int(np.argmax(vectors @ vector))
-                beside[int(self._images[place]) + int(row)] = start + own[best]
+                beside[int(self._images.starts[place]) + int(row)] = start + own[best]
         return beside
 
     def passages_at(self, rows: Iterable[int]) -> dict[int, PassageRow]:
         """Passages by row, with what is known of their documents."""
-        found: dict[int, PassageRow] = {}
-        for place, local in self._local(rows, self._passages):
-            start = int(self._passages[place])
-            stored = self._segments[place].metadata.passages(map(int, local))
-            found |= {start + row: passage for row, passage in stored.items()}
-        return found
+        return self._passages.stored(
+            rows, lambda place, local: self._segments[place].metadata.passages(local)
+        )
 
     def images_of(self, document_ids: Sequence[str]) -> list[tuple[int, ImageRow]]:
         """The pictures of documents with their rows, in order; one without a picture adds none.
@@ -489,7 +486,7 @@ class EvidenceIndex:
         """
         found: dict[str, tuple[int, ImageRow]] = {}
         known: set[str] = set()
-        for start, segment in zip(self._images, self._segments, strict=False):
+        for start, segment in zip(self._images.starts, self._segments, strict=False):
             rows = segment.metadata.rows_of(document_ids)
             here = [name for name, row in rows.items() if segment.counts(row)]
             known.update(here)
@@ -506,11 +503,11 @@ class EvidenceIndex:
         Raises:
             UsageError: There is no such row.
         """
-        vectors = np.zeros((len(rows), self.manifest.text.dimension), dtype=np.float32)
-        wanted = self._known(rows, self._passages, "passage")
-        for place, local, positions in self._placed(wanted, self._passages):
-            vectors[positions] = self._segments[place].passages.reconstruct_batch(local)
-        return vectors
+        return self._passages.gather(
+            rows,
+            lambda place, local: self._segments[place].passages.reconstruct_batch(local),
+            (self.manifest.text.dimension,),
+        )
 
     def image_tokens(self, rows: Sequence[int]) -> np.ndarray:
         """(n, T, C) float32 token grids of pictures, by row.
@@ -520,16 +517,7 @@ class EvidenceIndex:
             InvalidInputError: The file holds what is no number.
         """
         image = self.manifest.image
-        tokens = np.zeros((len(rows), image.tokens, image.dimension), dtype=np.float32)
-        wanted = self._known(rows, self._images, "picture")
-        for place, local, positions in self._placed(wanted, self._images):
-            segment = self._segments[place]
-            tokens[positions] = segment.tokens[local]
-            if not np.isfinite(tokens[positions]).all():
-                raise InvalidInputError(
-                    f"{segment.folder / TOKENS}: a token is not a finite number"
-                )
-        return tokens
+        return self._images.gather(rows, self._tokens_of, (image.tokens, image.dimension))
 
     def image_vectors(self, rows: Sequence[int]) -> np.ndarray:
         """(n, C) float32 pooled vectors of pictures, by row.
@@ -537,11 +525,11 @@ class EvidenceIndex:
         Raises:
             UsageError: There is no such row.
         """
-        vectors = np.zeros((len(rows), self.manifest.image.dimension), dtype=np.float32)
-        wanted = self._known(rows, self._images, "picture")
-        for place, local, positions in self._placed(wanted, self._images):
-            vectors[positions] = self._segments[place].images.reconstruct_batch(local)
-        return vectors
+        return self._images.gather(
+            rows,
+            lambda place, local: self._segments[place].images.reconstruct_batch(local),
+            (self.manifest.image.dimension,),
+        )
 
     def document(self, document_id: str) -> Document:
         """The document of that id, its picture by absolute path.
@@ -558,40 +546,19 @@ class EvidenceIndex:
         raise self._unknown(document_id)
 
     def _pictures_at(self, rows: Iterable[int]) -> dict[int, ImageRow]:
-        found: dict[int, ImageRow] = {}
-        for place, local in self._local(rows, self._images):
-            start = int(self._images[place])
-            stored = self._segments[place].metadata.images(map(int, local))
-            found |= {start + row: image for row, image in stored.items()}
-        return found
+        return self._images.stored(
+            rows, lambda place, local: self._segments[place].metadata.images(local)
+        )
+
+    def _tokens_of(self, place: int, local: np.ndarray) -> np.ndarray:
+        segment = self._segments[place]
+        tokens: np.ndarray = segment.tokens[local].astype(np.float32)
+        if not np.isfinite(tokens).all():
+            raise InvalidInputError(f"{segment.folder / TOKENS}: a token is not a finite number")
+        return tokens
 
     def _unknown(self, document_id: str) -> InvalidInputError:
         return InvalidInputError(f"{self.folder}: no document '{document_id}' in the index")
-
-    def _known(self, rows: Sequence[int], starts: np.ndarray, kind: str) -> np.ndarray:
-        wanted = np.asarray(rows, dtype=np.int64).reshape(-1)
-        if wanted.size and (wanted.min() < 0 or wanted.max() >= starts[-1]):
-            raise UsageError(
-                f"{self.folder}: {kind} rows go from 0 to {starts[-1] - 1}, "
-                f"and {wanted.min()} to {wanted.max()} were asked for"
-            )
-        return wanted
-
-    def _local(self, rows: Iterable[int], starts: np.ndarray) -> list[tuple[int, np.ndarray]]:
-        """For each segment that has some of the rows, its place and its own rows."""
-        wanted = np.array(sorted(set(rows)), dtype=np.int64)
-        return [(place, local) for place, local, _ in self._placed(wanted, starts)]
-
-    def _placed(
-        self, rows: np.ndarray, starts: np.ndarray
-    ) -> list[tuple[int, np.ndarray, np.ndarray]]:
-        """For each segment that has some of the rows: place, own rows, positions among `rows`."""
-        places = np.searchsorted(starts, rows, side="right") - 1
-        return [
-            (int(place), rows[chosen] - starts[place], chosen)
-            for place in np.unique(places)
-            for chosen in [np.flatnonzero(places == place)]
-        ]
 
 
 def picture_fingerprint(image: str | Path) -> int | None:
@@ -617,22 +584,6 @@ def _open_segments(folder: Path, manifest: Manifest, thorough: bool | None) -> l
             segment.close()
         raise
     return segments
-
-
-def _merged(
-    parts: Sequence[Sequence[Ranking]], starts: np.ndarray, k: int, queries: int
-) -> list[Ranking]:
-    """The best of what the segments found for each query, by the rows of the whole index."""
-    merged = []
-    for query in range(queries):
-        found = [
-            (int(start) + row, score)
-            for start, part in zip(starts, parts, strict=False)
-            for row, score in part[query]
-        ]
-        found.sort(key=lambda item: (-item[1], item[0]))
-        merged.append(found[:k])
-    return merged
 
 
 def _is_unicode(text: str) -> bool:

@@ -351,14 +351,6 @@ class MetadataReader:
         found = [self._column("SELECT row FROM documents WHERE host = ?", [host]) for host in hosts]
         return np.concatenate([np.zeros(0, dtype=np.int32), *found])
 
-    def lead_passages(self, rows: Iterable[int]) -> dict[int, int]:
-        """The first passage of documents, by the document's row."""
-        found = self._by_key(
-            "SELECT document, min(row) FROM passages WHERE document IN ({}) GROUP BY document",
-            rows,
-        )
-        return {document: row for document, (row,) in found.items()}
-
     def passages_of(self, rows: Iterable[int]) -> dict[int, list[int]]:
         """All passages of documents, by the document's row."""
         found: dict[int, list[int]] = {}
