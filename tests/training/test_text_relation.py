@@ -86,14 +86,14 @@ def settings(**changes: Any) -> TextRelationTraining:
 @pytest.fixture(scope="module")
 def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("run") / "relation"
-    train(settings(epochs=3), data, out)
+    # Two layers learn what is open and stop there; three learn contradiction too.
+    train(settings(layers=3, epochs=5, learning_rate=8e-4), data, out)
     return out
 
 
 def test_it_learns_what_a_word_changes(run: Path) -> None:
     metrics = json.loads((run / "metrics.json").read_text())
-    # A third by chance. Two layers find what is open; telling contradiction apart takes more.
-    assert metrics["development_macro_f1"] > 0.5
+    assert metrics["development_macro_f1"] > 0.9
     # Some pairs are made twice, and kept once.
     assert all(75 <= count <= 80 for count in metrics["rows"]["one"].values())
     losses = [float(line.split(",")[3]) for line in (run / "log.csv").read_text().splitlines()[1:]]
@@ -102,7 +102,7 @@ def test_it_learns_what_a_word_changes(run: Path) -> None:
 
 def test_what_it_writes_loads_and_agrees_with_its_metrics(run: Path) -> None:
     encoder = RelationEncoder.load(str(run / "encoder"))
-    assert encoder.config.layers == 2
+    assert encoder.config.layers == 3
     colour = "The door number 7 is white."
     supports = "Everyone could see that the door number 7 is white."
     large = "Everyone could see that the door number 7 is large."
