@@ -22,6 +22,13 @@ def hydrate(
         float,
         typer.Option(min=0, help="Seconds between the starts of two requests to one host."),
     ] = 0.25,
+    max_size: Annotated[
+        float, typer.Option(min=0.001, max=64, help="Largest picture, in MiB.")
+    ] = 32,
+    time_limit: Annotated[
+        float, typer.Option(min=0.1, help="Seconds for one attempt at a picture.")
+    ] = 60,
+    attempts: Annotated[int, typer.Option(min=1, help="Most attempts at a picture.")] = 3,
     retry: Annotated[
         bool, typer.Option("--retry", help="Try again also what failed for good before.")
     ] = False,
@@ -37,14 +44,21 @@ def hydrate(
     """Download the pictures that a data set in Factify 2's format has only the URLs of.
 
     What is there is left as it is, so a run that was interrupted goes on where it stopped. What
-    cannot be had is written to hydrate-SPLIT.jsonl with the reason; a link that is dead or leads to
-    no picture is not tried again unless --retry is given. Exits with 7 when pictures are missing.
+    cannot be had is written to hydrate-SPLIT.jsonl with the reason; a link that is dead, or leads
+    to no picture or to one above the largest size, is not tried again unless --retry is given.
+    Exits with 7 when pictures are missing.
     """
     from factcheck.datasets.fetch import FetchSettings
     from factcheck.datasets.hydrate import hydrate as run
 
     settings = FetchSettings(
-        concurrency=concurrency, per_host=per_host, pause=pause, allow_private=allow_private
+        concurrency=concurrency,
+        per_host=per_host,
+        pause=pause,
+        max_bytes=round(max_size * 2**20),
+        time_limit=time_limit,
+        attempts=attempts,
+        allow_private=allow_private,
     )
     report = Report("data hydrate", as_json)
     with progress() as show:

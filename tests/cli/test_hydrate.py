@@ -65,6 +65,24 @@ def test_some_cannot_be_had(command: Command, server: MisbehavingServer, tmp_pat
     assert server.hits == {"/html": 1, "/status/404": 1}
 
 
+def test_size_time_and_attempts_are_bounded_as_asked(
+    command: Command, server: MisbehavingServer, tmp_path: Path
+) -> None:
+    folder = write(tmp_path, server, "/good/0", "/kind/PNG", "/drip", "/status/503")
+    given = ["data", "hydrate", folder, "--allow-private", "--pause", "0", "--json"]
+    bounds = ["--max-size", "0.008", "--time-limit", "1", "--attempts", "1"]
+    found = command(*given, *bounds)
+    assert found.code == 7
+    assert found.envelope["result"]["reasons"] == {
+        "too large": 1,
+        "too slow": 1,
+        "server error": 1,
+    }
+    assert server.hits["/status/503"] == 1
+    refused = command(*given, "--max-size", "65")
+    assert (refused.code, "--max-size" in refused.err) == (2, True)
+
+
 def test_loopback_is_refused_by_default(
     command: Command, server: MisbehavingServer, tmp_path: Path
 ) -> None:
