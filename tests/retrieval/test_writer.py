@@ -246,7 +246,59 @@ def test_two_hundred_kills(tmp_path: Path) -> None:
     assert len(kill_repeatedly(folder, kills=200, seed=1)) == 200
 
 
-def test_readers_see_one_index_or_the_next_while_a_writer_changes_it(tmp_path: Path) -> None:
+_READS = """
+import json, sys, threading
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+import numpy as np
+import stand_ins
+from factcheck.retrieval import EvidenceIndex
+
+stop = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
+print("ready", flush=True)
+problems, seen = [], set()
+while not stop.is_set():
+    try:
+        with EvidenceIndex.open(sys.argv[1], stand_ins.encoders()) as reader:
+            hits = reader.search_vectors(np.eye(1, 8), 1000)[0]
+            count = len({hit.document_id for hit in hits})
+            if count != reader.manifest.documents:
+                problems.append(f"{count} of {reader.manifest.documents} documents")
+            seen.add(reader.manifest.generation)
+    except Exception as error:
+        problems.append(repr(error))
+print(json.dumps([problems, sorted(seen)]))
+"""
+
+
+def change(index: EvidenceIndex, turns: int) -> None:
+    """Add, delete and compact."""
+    for turn in range(turns):
+        index = index.add(stand_ins.documents(100 + 5 * turn, 5))
+        index = index.delete([f"d{100 + 5 * turn}"])
+        if turn % 2:
+            index = index.compact()
+
+
+def test_reading_processes_see_one_index_or_the_next(tmp_path: Path) -> None:
+    folder = tmp_path / "i"
+    index = EvidenceIndex.build(stand_ins.documents(0, 20), folder, stand_ins.encoders())
+    script = [sys.executable, "-c", _READS, str(folder), str(Path(stand_ins.__file__).parent)]
+    readers = [
+        subprocess.Popen(script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(8)
+    ]
+    for reader in readers:
+        assert reader.stdout is not None
+        assert reader.stdout.readline() == "ready\n"
+    change(index, turns=6)
+    found = [json.loads(reader.communicate()[0]) for reader in readers]
+    assert [problems for problems, _ in found] == [[]] * 8
+    assert len({generation for _, seen in found for generation in seen}) > 3
+
+
+def test_reading_threads_see_one_index_or_the_next(tmp_path: Path) -> None:
     folder = tmp_path / "i"
     index = EvidenceIndex.build(stand_ins.documents(0, 20), folder, stand_ins.encoders())
     stop = threading.Event()
@@ -269,11 +321,7 @@ def test_readers_see_one_index_or_the_next_while_a_writer_changes_it(tmp_path: P
     for thread in readers:
         thread.start()
     try:
-        for turn in range(6):
-            index = index.add(stand_ins.documents(100 + 5 * turn, 5))
-            index = index.delete([f"d{100 + 5 * turn}"])
-            if turn % 2:
-                index = index.compact()
+        change(index, turns=6)
     finally:
         stop.set()
         for thread in readers:
