@@ -28,6 +28,7 @@ from factcheck.settings import SearchSettings
 
 if TYPE_CHECKING:
     from factcheck.encoders.ocr import OcrReader
+    from factcheck.encoders.precision import Precision
     from factcheck.retrieval import EvidenceIndex
 
 CHUNK = 256
@@ -79,7 +80,11 @@ class FactChecker:
 
     @classmethod
     def load(
-        cls, checkpoint: str | Path | None = None, cache: Path | None = None, ocr: bool = False
+        cls,
+        checkpoint: str | Path | None = None,
+        cache: Path | None = None,
+        ocr: bool = False,
+        precision: Precision = "float32",
     ) -> Self:
         """Load a checker.
 
@@ -87,6 +92,9 @@ class FactChecker:
             checkpoint: A checkpoint folder; the one in the package by default.
             cache: A file to keep encodings in.
             ocr: Read the text in pictures whose OCR text is not given (extra `ocr`).
+            precision: Number format that the encoders compute in: `auto` is the fastest that the
+                processor has, `float32` gives the same verdicts on every machine, whatever else is
+                asked with them.
 
         Raises:
             MissingResourceError: There is no checkpoint or encoder.
@@ -102,6 +110,7 @@ class FactChecker:
             loaded.config.image_encoder.load,
             EncodingCache(cache) if cache is not None else None,
             None if loaded.config.relation_encoder is None else loaded.config.relation_encoder.load,
+            precision,
         )
         return cls(loaded, encoders, reader)
 

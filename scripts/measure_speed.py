@@ -63,7 +63,7 @@ def warm_check(folder: Path, rows: int) -> dict[str, Any]:
     from factcheck import EvidenceIndex, FactChecker
     from factcheck.datasets import read_claims, read_corpus
 
-    checker = FactChecker.load()
+    checker = FactChecker.load(precision="auto")
     index = EvidenceIndex.build(
         read_corpus(DEMO / "corpus.jsonl"), folder / "demo.index", checker.encoders
     )
@@ -82,7 +82,7 @@ def batch(folder: Path, rows: int) -> dict[str, Any]:
     from factcheck import FactChecker
     from factcheck.datasets import read_factify2
 
-    checker = FactChecker.load()
+    checker = FactChecker.load(precision="auto")
     pairs = [(row.claim, row.document) for row in read_factify2(folder, "test")[:rows]]
     checker.compare_many(pairs[:8])
     start = time.perf_counter()

@@ -31,7 +31,8 @@ def without(checker: FactChecker) -> FactChecker:
     torch.manual_seed(0)
     checkpoint = Checkpoint(build_head(config).eval(), config, checker.checkpoint.calibration, "")
     encoders = checker.encoders
-    return FactChecker(checkpoint, Encoders(encoders.text, encoders.image))
+    plain = Encoders(encoders.text, encoders.image, precision=encoders.precision)
+    return FactChecker(checkpoint, plain)
 
 
 def compare(
@@ -61,7 +62,7 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = read_factify2(arguments.data, "test")[: arguments.rows]
     pairs = [(row.claim, row.document) for row in rows]
-    checker = FactChecker.load()
+    checker = FactChecker.load(precision="auto")
     checkers = {"with": checker, "without": without(checker)}
     for one in checkers.values():
         one.compare_many(pairs[:32])
@@ -76,7 +77,15 @@ def main() -> None:
         "split": "test",
         "rows": len(pairs),
     }
-    write_results(arguments.out, {**origin(data), "model": checker.checkpoint.sha256, **results})
+    write_results(
+        arguments.out,
+        {
+            **origin(data),
+            "model": checker.checkpoint.sha256,
+            "precision": checker.encoders.precision,
+            **results,
+        },
+    )
     json.dump(results, sys.stdout, indent=2)
 
 

@@ -30,6 +30,7 @@ def audit(
     ] = None,
     checkpoint: options.Checkpoint = None,
     cache: options.Cache = None,
+    precision: options.Precision = "auto",
     as_json: options.Json = False,
 ) -> None:
     """Say what a split gives away: which shortcuts pay, and what the full model does not need.
@@ -38,6 +39,7 @@ def audit(
     another beside the full model, which is then scored with documents shuffled, pictures swapped
     or dropped, and more.
     """
+    number_format = options.number_format(precision)
     if out is not None and out.exists() and not out.is_dir():
         raise UsageError(f"{out}: --out is to be a folder, and this is a file")
 
@@ -46,7 +48,7 @@ def audit(
     from factcheck.pipeline import FactChecker
 
     report = Report("audit", as_json)
-    checker = FactChecker.load(checkpoint, cache)
+    checker = FactChecker.load(checkpoint, cache, precision=number_format)
     with progress() as show:
         result = run(checker, folder, train, val, on_progress=show)
     if out is not None:

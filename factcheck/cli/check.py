@@ -36,6 +36,7 @@ def check(
     ocr: options.Ocr = False,
     checkpoint: options.Checkpoint = None,
     strict: options.Strict = False,
+    precision: options.Precision = "auto",
     as_json: options.Json = False,
 ) -> None:
     """Check a claim, or many, against an index of evidence.
@@ -45,6 +46,7 @@ def check(
     batches; without, they are checked and printed one by one.
     """
     options.require_rate(max_error)
+    number_format = options.number_format(precision)
     claims = _claims(claim, image, ocr_text)
     search = options.search_settings(channels, rerank)
     policy = options.source_policy(as_of, undated, block_domains)
@@ -54,7 +56,7 @@ def check(
     from factcheck.retrieval import EvidenceIndex
 
     report = Report("check", as_json)
-    checker = FactChecker.load(checkpoint, ocr=ocr)
+    checker = FactChecker.load(checkpoint, ocr=ocr, precision=number_format)
     evidence = EvidenceIndex.open(index, checker.encoders)
     if isinstance(claims, list) and as_json:
         with progress() as show:

@@ -41,10 +41,12 @@ def compare(
     ocr: options.Ocr = False,
     checkpoint: options.Checkpoint = None,
     strict: options.Strict = False,
+    precision: options.Precision = "auto",
     as_json: options.Json = False,
 ) -> None:
     """Compare a claim with one document, given by --document or --document-file."""
     options.require_rate(max_error)
+    number_format = options.number_format(precision)
     if (document is None) == (document_file is None):
         raise UsageError("give the document by either --document or --document-file")
     if claim == document_file == STANDARD_INPUT:
@@ -59,7 +61,7 @@ def compare(
     from factcheck.records import Claim, Document
 
     report = Report("compare", as_json)
-    checker = FactChecker.load(checkpoint, ocr=ocr)
+    checker = FactChecker.load(checkpoint, ocr=ocr, precision=number_format)
     asked = Claim(words, claim_image, claim_ocr)
     given = Document(_GIVEN, text, title, image=document_image, ocr=document_ocr)
     start = perf_counter()

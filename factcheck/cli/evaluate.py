@@ -52,6 +52,7 @@ def evaluate(
     checkpoint: options.Checkpoint = None,
     cache: options.Cache = None,
     strict: options.Strict = False,
+    precision: options.Precision = "auto",
     as_json: options.Json = False,
 ) -> None:
     """Give a verdict for each row of a split, and score them where its labels are known.
@@ -62,6 +63,7 @@ def evaluate(
     if part is not None and out is None:
         raise UsageError("--shard: --out is not given, and without it a part is of no use")
     options.require_rate(max_error)
+    number_format = options.number_format(precision)
     refuse_to_lose(out, submission, overwrite)
 
     from factcheck.datasets import require_split
@@ -72,7 +74,7 @@ def evaluate(
     report = Report("evaluate", as_json)
     # Before the models are loaded, which takes seconds.
     require_split(folder, split)
-    checker = FactChecker.load(checkpoint, cache)
+    checker = FactChecker.load(checkpoint, cache, precision=number_format)
     with progress() as show:
         metrics = evaluate_split(
             checker,

@@ -35,6 +35,7 @@ def search(
     exact: Annotated[
         bool, typer.Option("--exact", help="Look at all vectors, not at likely ones.")
     ] = False,
+    precision: options.Precision = "auto",
     as_json: options.Json = False,
 ) -> None:
     """Show the passages of an index that have most to say of a text, a picture or both.
@@ -47,6 +48,7 @@ def search(
     text = read_text(query).strip() if query == STANDARD_INPUT else (query or "")
     settings = options.search_settings(channels, rerank)
     policy = options.source_policy(as_of, undated, block_domains)
+    number_format = options.number_format(precision)
     require_picture(image)
 
     from factcheck.encoders import EMBEDDED_RELATION, Encoders
@@ -55,7 +57,9 @@ def search(
 
     report = Report("index search", as_json)
     relation = EMBEDDED_RELATION if settings.rerank and text.strip() else None
-    encoders = Encoders.load(text_encoder, image_encoder, relation=relation)
+    encoders = Encoders.load(
+        text_encoder, image_encoder, relation=relation, precision=number_format
+    )
     with EvidenceIndex.open(index, encoders, exact=exact) as opened:
         hits = opened.search(Claim(text, image), k, settings, policy)
     report.show(lambda console: _write_hits(console, hits))

@@ -9,6 +9,7 @@ import typer
 from factcheck.errors import UsageError
 
 if TYPE_CHECKING:
+    from factcheck.encoders.precision import Precision as NumberFormat
     from factcheck.retrieval import SourcePolicy
     from factcheck.settings import SearchSettings
 
@@ -24,6 +25,16 @@ Checkpoint = Annotated[
 Cache = Annotated[
     Path | None,
     typer.Option("--cache", help="Keep encodings in this file and reuse them.", metavar="FILE"),
+]
+
+Precision = Annotated[
+    str,
+    typer.Option(
+        "--precision",
+        help="Number format of the encoders: auto is the fastest that the processor has, float32 "
+        "gives the same figures on every machine.",
+        metavar="auto|float32|bfloat16",
+    ),
 ]
 
 Strict = Annotated[
@@ -150,6 +161,17 @@ def require_rate(max_error: float | None) -> None:
     """
     if max_error is not None and not 0 < max_error < 1:
         raise UsageError(f"--max-error: {max_error:g} is not between 0 and 1")
+
+
+def number_format(precision: str) -> "NumberFormat":
+    """The number format that is asked for, before anything is loaded.
+
+    Raises:
+        UsageError: It is none of those there are.
+    """
+    if precision not in ("auto", "float32", "bfloat16"):
+        raise UsageError(f"--precision: {precision[:40]!r} is none of auto, float32, bfloat16")
+    return precision  # type: ignore[return-value]
 
 
 def search_settings(channels: str | None, rerank: int | None) -> "SearchSettings":

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Literal, Self, TypeVar
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from factcheck import pictures
@@ -18,6 +19,7 @@ from factcheck.encoders import image as image_module
 from factcheck.encoders import text as text_module
 from factcheck.encoders.cache import EncodingCache
 from factcheck.encoders.image import ImageEncoder, pool
+from factcheck.encoders.precision import Precision, number_format
 from factcheck.encoders.relation import RelationEncoder
 from factcheck.encoders.text import TextEncoder
 from factcheck.errors import FactcheckError
@@ -58,6 +60,8 @@ class Encoders:
         image: The image encoder.
         relation: The text relation encoder; None where nothing asks for it.
         cache: Where encodings are kept, by content and by the hash of the encoder that made them.
+        precision: Number format that they compute in. In bfloat16 an encoding depends in its last
+            digits on what else is in its batch.
     """
 
     def __init__(
@@ -66,11 +70,19 @@ class Encoders:
         image: ImageEncoder,
         cache: EncodingCache | None = None,
         relation: RelationEncoder | None = None,
+        precision: Precision = "float32",
     ) -> None:
+        """Put encoders together.
+
+        Raises:
+            PrerequisiteError: bfloat16 was asked for by name and the processor does not have it.
+        """
         self.text = text
         self.image = image
         self.relation = relation
         self.cache = cache
+        fast = number_format(precision, image.device) == torch.bfloat16
+        self.precision: Literal["float32", "bfloat16"] = "bfloat16" if fast else "float32"
 
     @classmethod
     def load(
@@ -79,11 +91,12 @@ class Encoders:
         image: str = image_module.EMBEDDED,
         cache: EncodingCache | None = None,
         relation: str | None = None,
+        precision: Precision = "float32",
     ) -> Self:
         """Load encoders by name, as each one's own `load` does; `relation` only if it is named."""
         loaded = TextEncoder.load(text)
         reader = None if relation is None else RelationEncoder.load(relation, loaded)
-        return cls(loaded, ImageEncoder.load(image), cache, reader)
+        return cls(loaded, ImageEncoder.load(image), cache, reader, precision)
 
     def texts(self, texts: Sequence[str], on_progress: Progress | None = None) -> np.ndarray:
         """Encode texts, each different one once.
@@ -99,7 +112,7 @@ class Encoders:
             texts,
             [self._key(self.text.sha256, text.encode()) for text in texts],
             self.text.dimension,
-            lambda some: self.text.encode(some, on_progress=on_progress),
+            lambda some: self.text.encode(some, on_progress=on_progress, precision=self.precision),
             on_progress,
         )
 
@@ -136,7 +149,9 @@ class Encoders:
             pairs,
             [self._key(relation.sha256, json.dumps(pair).encode()) for pair in pairs],
             relation.width,
-            lambda some: relation.encode(some, on_progress=on_progress).packed,
+            lambda some: (
+                relation.encode(some, on_progress=on_progress, precision=self.precision).packed
+            ),
             on_progress,
         )
 
@@ -229,7 +244,9 @@ class Encoders:
         for chunk, prepared in self._prepared(new, path_of, threads):
             pixels = {s: result for s, result in prepared.items() if not isinstance(result, str)}
             unreadable |= {s: reason for s, reason in prepared.items() if isinstance(reason, str)}
-            tokens = self.image.encode_pixels(list(pixels.values())).tokens
+            tokens = self.image.encode_pixels(
+                list(pixels.values()), precision=self.precision
+            ).tokens
             encoded = dict(zip(pixels, tokens, strict=True))
             grids |= encoded
             if self.cache:
@@ -266,9 +283,10 @@ class Encoders:
         except FactcheckError as error:
             return str(error)
 
-    @staticmethod
-    def _key(encoder: str, content: bytes) -> bytes:
-        """The cache key of one input under one encoder."""
+    def _key(self, encoder: str, content: bytes) -> bytes:
+        """The cache key of one input under one encoder, in the number format it computes in."""
+        if self.precision != "float32":
+            encoder = f"{encoder}:{self.precision}"
         return hashlib.sha256(encoder.encode() + b"\0" + content).digest()
 
 

@@ -4,9 +4,10 @@ The network is a Twins-SVT (`twins_svt`). The interface is one class, so that an
 its place without a change elsewhere.
 """
 
+import copy
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,9 +18,9 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from factcheck import pictures
-from factcheck.encoders.precision import Precision, number_format
+from factcheck.encoders.precision import Precision, best_device, number_format
 from factcheck.encoders.twins_svt import TwinsSVT
-from factcheck.encoders.twins_svt_weights import load_weights, timm_model
+from factcheck.encoders.twins_svt_weights import load_weights, shape_of, timm_model
 from factcheck.encoders.weights import read_weights, weights_hash
 from factcheck.errors import InvalidInputError, MissingResourceError
 from factcheck.settings import Settings, TwinsSvtSettings, first_problem
@@ -98,7 +99,7 @@ class ImageEncoder:
         dimension: Width C of tokens and pooled vectors.
         tokens: Number T of tokens of a picture.
         transform: From pictures to what the network takes.
-        precision: Number format that the network computes in.
+        device: Where the network is.
     """
 
     def __init__(
@@ -106,57 +107,56 @@ class ImageEncoder:
         name: str,
         network: TwinsSVT,
         transform: ImageTransform,
-        precision: Precision = "float32",
+        device: torch.device | None = None,
     ) -> None:
         self.name = name
         self.transform = transform
-        self.precision = number_format(precision, torch.device("cpu"))
-        self.network = network.eval().to(self.precision)
+        self.device = device or torch.device("cpu")
+        self.network = network.eval()
+        self._converted: dict[torch.dtype, TwinsSVT] = {}
         self.sha256 = weights_hash(self.network)
+        self.network.to(self.device)
         with torch.inference_mode():
-            images = torch.zeros(1, 3, transform.side, transform.side, dtype=self.precision)
-            _, self.tokens, self.dimension = self.network(images).tokens.shape
+            images = torch.zeros(1, 3, transform.side, transform.side)
+            _, self.tokens, self.dimension = self.network(images.to(self.device)).tokens.shape
 
     @classmethod
-    def load(cls, name: str = EMBEDDED, precision: Precision = "float32") -> Self:
-        """Load an image encoder.
+    def load(cls, name: str = EMBEDDED) -> Self:
+        """Load an image encoder, all but the embedded one onto a CUDA device where there is one.
 
         Args:
             name: `embedded`; a folder with config.json and model.safetensors; a checkpoint file of
                 a published variant, `.safetensors` or PyTorch's; or the name of a Twins-SVT of timm
                 with its pretrained tag, such as `twins_svt_small.in1k`.
-            precision: `float32` gives the same vectors on every machine; `auto` computes in
-                bfloat16 where the processor has it, in about half the time at a cosine above 0.999.
-                The hash of the encoder differs, so that the two are never mixed up.
 
         Raises:
-            PrerequisiteError: A timm model whose weights are not on disk, and no hub; or bfloat16
-                on a processor that does not have it.
+            PrerequisiteError: A timm model whose weights are not on disk, and no hub.
             MissingResourceError: No such folder or file.
             InvalidInputError: A folder or file whose configuration or weights do not fit.
         """
         if name == EMBEDDED:
-            return cls._from_folder(EMBEDDED_FOLDER, precision)
+            return cls._from_folder(EMBEDDED_FOLDER)
         if name.startswith("twins_svt"):
-            return cls._from_timm(name, precision)
+            return cls._from_timm(name)
         if Path(name).is_file():
-            return cls(Path(name).name, TwinsSVT.from_file(name), ImageTransform(224), precision)
-        return cls._from_folder(Path(name), precision)
+            network = TwinsSVT.from_file(name)
+            return cls(Path(name).name, network, ImageTransform(224), best_device())
+        return cls._from_folder(Path(name), best_device())
 
     @classmethod
-    def _from_folder(cls, folder: Path, precision: Precision) -> Self:
+    def _from_folder(cls, folder: Path, device: torch.device | None = None) -> Self:
         config, network = read_image_encoder(folder)
         transform = ImageTransform(config.architecture.side, config.mean, config.std)
-        return cls(folder.name, network, transform, precision)
+        return cls(folder.name, network, transform, device)
 
     @classmethod
-    def _from_timm(cls, name: str, precision: Precision) -> Self:
+    def _from_timm(cls, name: str) -> Self:
         from timm.data.config import resolve_model_data_config
 
         model = timm_model(name)
         data: dict[str, Any] = resolve_model_data_config(model)  # type: ignore[no-untyped-call]
         transform = ImageTransform(data["input_size"][-1], data["mean"], data["std"])
-        return cls(name, TwinsSVT.from_timm(model), transform, precision)
+        return cls(name, TwinsSVT.from_timm(model), transform, best_device())
 
     def prepare(self, data: bytes, name: str | Path) -> Tensor:
         """Decode a picture file no larger than the network needs it; safe to call from threads.
@@ -173,29 +173,53 @@ class ImageEncoder:
         """
         return self.transform.pixels(pictures.decode(data, name, self.transform.side))
 
-    def encode(self, images: Sequence[Image.Image], batch_size: int = BATCH_SIZE) -> ImageEncodings:
-        """Encode RGB pictures of any size.
+    def encode(
+        self,
+        images: Sequence[Image.Image],
+        batch_size: int = BATCH_SIZE,
+        precision: Precision = "float32",
+    ) -> ImageEncodings:
+        """Encode RGB pictures of any size, as `pictures.decode` gives them; see `encode_pixels`."""
+        pixels = [self.transform.pixels(image) for image in images]
+        return self.encode_pixels(pixels, batch_size, precision)
+
+    def encode_pixels(
+        self,
+        pixels: Sequence[Tensor],
+        batch_size: int = BATCH_SIZE,
+        precision: Precision = "float32",
+    ) -> ImageEncodings:
+        """Encode pictures that are prepared.
 
         Args:
-            images: N pictures, as `pictures.decode` gives them.
+            pixels: N pictures as `prepare` gives them, (side, side, 3) uint8 each.
             batch_size: Pictures a batch.
+            precision: Number format that the network computes in; bfloat16 gives a cosine above
+                0.999 to float32.
 
         Returns:
             Token grids and pooled vectors, in order.
-        """
-        return self.encode_pixels([self.transform.pixels(image) for image in images], batch_size)
 
-    def encode_pixels(
-        self, pixels: Sequence[Tensor], batch_size: int = BATCH_SIZE
-    ) -> ImageEncodings:
-        """Encode N pictures as `prepare` gives them: (side, side, 3) uint8 each, in order."""
+        Raises:
+            PrerequisiteError: bfloat16 was asked for by name and the processor does not have it.
+        """
+        network = self._in(number_format(precision, self.device))
+        dtype = next(network.parameters()).dtype
         tokens = np.zeros((len(pixels), self.tokens, self.dimension), dtype=np.float32)
         for start in range(0, len(pixels), batch_size):
             batch = torch.stack(list(pixels[start : start + batch_size]))
             with torch.inference_mode():
-                grid, _ = self.network(self.transform.normalise(batch).to(self.precision))
-            tokens[start : start + len(batch)] = grid.float().numpy()
+                grid, _ = network(self.transform.normalise(batch).to(self.device, dtype))
+            tokens[start : start + len(batch)] = grid.float().cpu().numpy()
         return ImageEncodings(tokens, pool(tokens))
+
+    def _in(self, dtype: torch.dtype) -> TwinsSVT:
+        """The network in a number format; one other than its own is made once."""
+        if dtype == torch.float32:
+            return self.network
+        if dtype not in self._converted:
+            self._converted[dtype] = copy.deepcopy(self.network).to(dtype)
+        return self._converted[dtype]
 
 
 def pool(tokens: np.ndarray) -> np.ndarray:
@@ -208,6 +232,25 @@ def pool(tokens: np.ndarray) -> np.ndarray:
 def build_twins_svt(settings: TwinsSvtSettings) -> TwinsSVT:
     """A Twins-SVT of the given shape with fresh weights."""
     return TwinsSVT(**settings.model_dump(exclude={"side"}))
+
+
+def architecture_of(network: TwinsSVT, side: int) -> TwinsSvtSettings:
+    """The shape of a network, for `save_image_encoder`.
+
+    Args:
+        network: The network.
+        side: Side of the square input that it is to have, pixels.
+    """
+    shape = shape_of(network.state_dict(), "the network")
+    local = [stage.blocks[0].attention for stage in network.stages]  # type: ignore[union-attr]
+    return TwinsSvtSettings.model_validate(
+        {
+            **asdict(shape),
+            "side": side,
+            "heads": tuple(attention.heads for attention in local),
+            "windows": tuple(attention.window for attention in local),
+        }
+    )
 
 
 def read_image_encoder(folder: Path) -> tuple[ImageEncoderConfig, TwinsSVT]:

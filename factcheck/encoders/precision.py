@@ -1,5 +1,6 @@
 """Which number format a network may compute in, by what the processor can do."""
 
+from contextlib import AbstractContextManager
 from typing import Literal
 
 import torch
@@ -26,6 +27,15 @@ def number_format(precision: Precision, device: torch.device) -> torch.dtype:
             f"'auto' falls back to float32"
         )
     return torch.float32
+
+
+def computing_in(dtype: torch.dtype, device: torch.device) -> AbstractContextManager[object]:
+    """A context in which matrix products are computed in a number format, and sums in float32.
+
+    Weights stay what they are, and so does what is added up from layer to layer, which keeps more
+    of the digits than a network that is converted as a whole.
+    """
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
 
 
 def has_bfloat16(device: torch.device) -> bool:

@@ -27,6 +27,7 @@ import torch
 from pydantic import Field, ValidationError
 from torch import Tensor, nn
 
+from factcheck.encoders.precision import Precision, computing_in, number_format
 from factcheck.encoders.text import EMBEDDED as EMBEDDED_TEXT
 from factcheck.encoders.text import TextEncoder
 from factcheck.encoders.weights import read_weights, weights_hash
@@ -156,7 +157,7 @@ class RelationEncoder:
     Attributes:
         name: What it was loaded as.
         config: What its folder says.
-        network: The network, in evaluation mode.
+        network: The network, in evaluation mode, on the text encoder's device.
         sha256: Hash of all its weights, the embeddings included.
         dimension: Width D of its vectors.
         width: Width D + 4 of its packed encodings.
@@ -210,6 +211,7 @@ class RelationEncoder:
             )
         network, tokenizer = build_relation_network(text, config.layers)
         load_relation_weights(network, folder)
+        network.to(text.model.device)
         return cls(folder.name, config, network, tokenizer)
 
     def encode(
@@ -217,6 +219,7 @@ class RelationEncoder:
         pairs: Sequence[tuple[str, str]],
         batch_size: int = BATCH_SIZE,
         on_progress: Callable[[int], None] | None = None,
+        precision: Precision = "float32",
     ) -> RelationEncodings:
         """Read claims beside passages, longest first so that a batch holds pairs of like length.
 
@@ -224,16 +227,25 @@ class RelationEncoder:
             pairs: N claims, each with a passage.
             batch_size: Pairs a batch.
             on_progress: Called with the number of pairs done since the last call.
+            precision: Number format of the matrix products.
+
+        Raises:
+            PrerequisiteError: bfloat16 was asked for by name and the processor does not have it.
         """
         packed = np.zeros((len(pairs), self.width), dtype=np.float32)
         lengths = [len(claim) + len(passage) for claim, passage in pairs]
         order = sorted(range(len(pairs)), key=lambda i: lengths[i], reverse=True)
+        device = next(self.network.parameters()).device
+        dtype = number_format(precision, device)
         for start in range(0, len(order), batch_size):
             chunk = order[start : start + batch_size]
             tokens = tokenise(self._tokenizer, [pairs[i] for i in chunk], self.config.max_tokens)
-            with torch.inference_mode():
-                vectors, logits, salience = self.network(tokens)
-            packed[chunk] = torch.cat([vectors, logits, salience[:, None]], dim=1).numpy()
+            with torch.inference_mode(), computing_in(dtype, device):
+                vectors, logits, salience = self.network(
+                    {name: tensor.to(device) for name, tensor in tokens.items()}
+                )
+            parts = (vectors.float(), logits.float(), salience.float()[:, None])
+            packed[chunk] = torch.cat(parts, dim=1).cpu().numpy()
             if on_progress is not None:
                 on_progress(len(chunk))
         return unpack(packed)

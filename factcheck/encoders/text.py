@@ -1,6 +1,5 @@
 """The text encoder: texts in, unit vectors out."""
 
-import copy
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import torch
 
-from factcheck.encoders.precision import Precision, number_format
+from factcheck.encoders.precision import Precision, computing_in, number_format
 from factcheck.encoders.weights import weights_hash
 from factcheck.errors import InvalidInputError, PrerequisiteError
 
@@ -46,7 +45,6 @@ class TextEncoder:
                 f"{name}: the text encoder does not say how long its vectors are"
             )
         self.dimension: int = dimension
-        self._converted: dict[torch.dtype, SentenceTransformer] = {}
 
     @classmethod
     def load(cls, name: str = EMBEDDED) -> Self:
@@ -84,9 +82,7 @@ class TextEncoder:
             texts: N texts; the model cuts each to its own window.
             batch_size: Texts a batch.
             on_progress: Called with the number of texts done since the last call.
-            precision: Number format that the network computes in. bfloat16, where the processor
-                has it, is faster, at a cosine above 0.998; data/results/index-speed.json has what
-                that gives in building an index.
+            precision: Number format of the matrix products.
 
         Returns:
             (N, dimension) float32, rows of unit length.
@@ -94,30 +90,24 @@ class TextEncoder:
         Raises:
             PrerequisiteError: bfloat16 was asked for by name and the processor does not have it.
         """
-        model = self._in(number_format(precision, self.model.device))
+        device = self.model.device
+        dtype = number_format(precision, device)
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]), reverse=True)
         for start in range(0, len(order), batch_size):
             chunk = order[start : start + batch_size]
-            encoded = model.encode(
-                [texts[i][:MAX_CHARACTERS] for i in chunk],
-                batch_size=batch_size,
-                show_progress_bar=False,
-                convert_to_tensor=True,
-            ).float()
+            with computing_in(dtype, device):
+                encoded = self.model.encode(
+                    [texts[i][:MAX_CHARACTERS] for i in chunk],
+                    batch_size=batch_size,
+                    show_progress_bar=False,
+                    convert_to_tensor=True,
+                ).float()
             # In full precision: of a vector in bfloat16 the length is 1 but for a hundredth.
             vectors[chunk] = torch.nn.functional.normalize(encoded, dim=1).cpu().numpy()
             if on_progress is not None:
                 on_progress(len(chunk))
         return vectors
-
-    def _in(self, dtype: torch.dtype) -> "SentenceTransformer":
-        """The model in a number format; one other than its own is made once."""
-        if dtype == torch.float32:
-            return self.model
-        if dtype not in self._converted:
-            self._converted[dtype] = copy.deepcopy(self.model).to(dtype)
-        return self._converted[dtype]
 
 
 def _embedded_folder() -> Path:

@@ -81,6 +81,7 @@ def evaluate_split(
         data=identify(folder, split),
         rows=len(everything),
         model=checker.checkpoint.sha256,
+        precision=checker.encoders.precision,
         strict=strict,
         max_error=max_error,
         shard=shard,

@@ -61,6 +61,7 @@ class Run(BaseModel):
         data: Hashes of its data (`datasets.doctor.identify`).
         rows: Number of rows of the whole split.
         model: Hash of the checkpoint.
+        precision: Number format that the encoders compute in.
         strict: Whether a picture that cannot be read is an error.
         max_error: Error rate that labels are given at, if one was asked for.
         shard: Which part of the split.
@@ -74,6 +75,7 @@ class Run(BaseModel):
     data: dict[str, str | None]
     rows: int
     model: str
+    precision: Literal["float32", "bfloat16"] = "float32"
     strict: bool
     max_error: float | None = None
     shard: Shard = WHOLE

@@ -22,6 +22,12 @@ def test_a_split_with_labels(
     assert set(rows[0]) >= {"label", "probabilities", "text_relation", "image_relation"}
     assert (out / "report.html").read_text().count("<article") == 5
 
+    exact = command(*given, "--out", tmp_path / "exact", "--precision", "float32")
+    assert exact.code == 0
+    assert json.loads((tmp_path / "exact" / "run.json").read_text())["precision"] == "float32"
+    wrong = command(*given, "--precision", "int4")
+    assert (wrong.code, "--precision: 'int4' is none of auto" in wrong.err) == (2, True)
+
     refused = command(*given, "--out", out)
     assert refused.code == 2
     assert "--overwrite" in refused.err
