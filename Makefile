@@ -68,6 +68,10 @@ lock: $(INSTALLED)
 train-text-relation: $(INSTALLED)
 	$(call require_data)
 	$(BIN)/factcheck train configs/text-relation.yaml --data $(DATA) --out build/text-relation
+	$(BIN)/factcheck train configs/text-relation-again.yaml --data $(DATA) \
+	  --out build/text-relation-again
+	$(BIN)/factcheck train configs/text-relation-unrelated.yaml --data $(DATA) \
+	  --out build/text-relation-unrelated
 
 build/composed:
 	$(call require_data)

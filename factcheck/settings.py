@@ -255,7 +255,7 @@ class TextRelationTraining(Settings):
     """A training run of the text relation encoder (`training.text_relation`).
 
     Attributes:
-        text: Files of text pairs, relative to the data folder.
+        text: Files of text pairs, relative to the data folder (`datasets.read_text_relations`).
         development: Files of text pairs that the finished encoder is scored on, likewise.
         shares: How the texts are divided (`datasets.text_splits.split_texts`): `relation` is what
             is trained on, the others are named so that no text of theirs is in it.
@@ -264,6 +264,8 @@ class TextRelationTraining(Settings):
         text_encoder: What the encoder starts from: `embedded`, a folder, or a
             sentence-transformers model of the hub.
         passages: How documents are cut.
+        selector: Text encoder by which passages are compared with the claim; the one that is
+            trained, as it is before, without it.
         passages_read: Passages of a document that are read in training, those most like the claim;
             0 reads the document as one text, cut where the network's window ends.
         max_tokens: Longest sequence of claim and passage.
@@ -278,6 +280,8 @@ class TextRelationTraining(Settings):
         made_false: Whether claims with a detail changed (`datasets.claim_edits`) are added where a
             source lacks refuted ones.
         edited: Part of the supported rows of every source that are changed besides.
+        unrelated: Rows that are added to an epoch, as a part of it, each a claim beside evidence of
+            another subject; they are open.
         debias: Weight of the claim-only expert in the product of experts (arXiv:1909.03683,
             section 3.2), which takes the blame for what a claim alone gives away; 0 leaves it out.
         epochs: How often rows are drawn.
@@ -288,6 +292,7 @@ class TextRelationTraining(Settings):
         weight_decay: Of AdamW, on matrices.
         label_smoothing: Of the loss.
         bfloat16: Whether the forward pass runs in bfloat16 where the processor has it.
+        gradient_checkpointing: Whether only each layer's input is kept and the rest computed again.
         checkpoint_every: Steps between checkpoints.
         score_at_most: Rows of a held-out source that are scored, drawn by the seed; all without.
         seed: Of everything random.
@@ -300,6 +305,7 @@ class TextRelationTraining(Settings):
     sources: dict[str, TextSource] = Field(min_length=1)
     held_out: list[str] = Field(default_factory=list)
     text_encoder: str = "embedded"
+    selector: str | None = None
     passages: PassageSettings = PassageSettings()
     passages_read: int = Field(3, ge=0, le=64)
     max_tokens: int = Field(224, ge=16, le=8192)
@@ -311,6 +317,7 @@ class TextRelationTraining(Settings):
     most_overlap: Probability = 0.75
     made_false: bool = True
     edited: Probability = 0.0
+    unrelated: Probability = 0.0
     debias: float = Field(0.0, ge=0)
     epochs: int = Field(1, ge=1)
     batch_size: int = Field(32, ge=1)
@@ -320,6 +327,7 @@ class TextRelationTraining(Settings):
     weight_decay: float = Field(0.01, ge=0)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     bfloat16: bool = True
+    gradient_checkpointing: bool = False
     checkpoint_every: int = Field(100, ge=1)
     score_at_most: int | None = Field(None, ge=1)
     seed: int = 0
@@ -336,9 +344,74 @@ class TextRelationTraining(Settings):
         return self
 
 
-TrainingSettings = Annotated[
-    ImageEncoderTraining | FusionTraining | TextRelationTraining, Field(discriminator="kind")
-]
+class ImageRelationTraining(Settings):
+    """A training run of an image encoder on a data set's pairs of pictures.
+
+    See `training.image_relation`.
+
+    Attributes:
+        image_encoder: What it starts from: `embedded`, a folder, or a Twins-SVT of timm with its
+            pretrained tag.
+        side: Side of the square input, pixels; that of the encoder without it.
+        edited: Probability that a picture is lightly edited before it is seen
+            (`datasets.photo_edits`).
+        epochs: Passes over the pairs.
+        batch_size: Pairs a batch.
+        chunk: Pairs that pass through the network at once; the gradient is that of the batch.
+        learning_rate: Of AdamW, at its highest.
+        warmup: Part of the run until it is reached; it falls linearly from there.
+        weight_decay: Of AdamW, on matrices.
+        bfloat16: Whether the forward pass runs in bfloat16 where the processor has it.
+        gradient_checkpointing: Whether only each block's input is kept and the rest computed again.
+        workers: Threads that decode and edit pictures.
+        checkpoint_every: Steps between checkpoints.
+        seed: Of everything random.
+    """
+
+    kind: Literal["image-relation"]
+    image_encoder: str = "embedded"
+    side: int | None = Field(None, ge=32, le=2048)
+    edited: Probability = 0.5
+    epochs: int = Field(3, ge=1)
+    batch_size: int = Field(64, ge=1)
+    chunk: int = Field(32, ge=1)
+    learning_rate: float = Field(5e-5, gt=0)
+    warmup: float = Field(0.06, gt=0, lt=1)
+    weight_decay: float = Field(0.05, ge=0)
+    bfloat16: bool = True
+    gradient_checkpointing: bool = False
+    workers: int = Field(2, ge=1)
+    checkpoint_every: int = Field(100, ge=1)
+    seed: int = 0
+
+
+class StagedTraining(Settings):
+    """The encoders and the head, all trained on one data set (`training.staged`).
+
+    Attributes:
+        text_relation: The first stage, with files of texts that are relative to the data folder.
+        image_relation: The second stage.
+        fusion: The third stage; its image encoder and its text relation encoder are those that the
+            first two made, whatever it says.
+    """
+
+    kind: Literal["staged"]
+    text_relation: TextRelationTraining
+    image_relation: ImageRelationTraining
+    fusion: FusionTraining
+
+
+Training = (
+    ImageEncoderTraining
+    | FusionTraining
+    | TextRelationTraining
+    | ImageRelationTraining
+    | StagedTraining
+)
+"""What can be trained."""
+
+TrainingSettings = Annotated[Training, Field(discriminator="kind")]
+"""The same, told apart by `kind`."""
 
 
 class ResultRow(Settings):

@@ -15,8 +15,8 @@ def train(
     data: Annotated[
         Path,
         typer.Option(
-            help="For the fusion head a folder in Factify 2's format; for the encoders the "
-            "folder that texts and photographs are in.",
+            help="For the fusion head, the image relation and all stages together a folder in "
+            "Factify 2's format; else the folder that texts and photographs are in.",
             metavar="FOLDER",
         ),
     ],
@@ -24,20 +24,15 @@ def train(
     cache: options.Cache = None,
     as_json: options.Json = False,
 ) -> None:
-    """Train the fusion head, the image encoder or the text relation encoder.
+    """Train the fusion head, the image encoder, the text relation encoder, or all in stages.
 
-    The run folder gets the resolved settings, a log, the metrics and what was trained.
+    The run folder gets the resolved settings, a log, the metrics and what was trained. To train on
+    several processors for graphics: accelerate launch -m factcheck train ...
     """
-    from factcheck.settings import (
-        FusionTraining,
-        ImageEncoderTraining,
-        TextRelationTraining,
-        TrainingSettings,
-        read_yaml,
-    )
+    from factcheck.settings import Training, TrainingSettings, read_yaml
 
     # A union is no type[T] to mypy, though pydantic takes it.
-    settings: FusionTraining | ImageEncoderTraining | TextRelationTraining = read_yaml(
+    settings: Training = read_yaml(
         config,
         TrainingSettings,  # type: ignore[arg-type]
     )

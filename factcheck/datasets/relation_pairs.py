@@ -4,6 +4,10 @@ A source whose refuted claims outnumber the others teaches that its kind of clai
 new source of that kind then is refuted throughout. So each source gives as many rows of every
 relation as it can, and what it lacks is made: open pairs from similar evidence of other claims
 (`insufficient`), refuted ones by changing a detail of supported ones (`claim_edits`).
+
+Claims beside evidence of nothing of the kind are added besides. To a person they are open at a
+glance; a network that has only seen evidence on the subject calls them refuted, for sentence pairs
+of NLI teach that another scene is a contradiction.
 """
 
 from collections import defaultdict
@@ -14,7 +18,7 @@ from random import Random
 from factcheck.datasets.claim_edits import make_false
 from factcheck.datasets.insufficient import attached_evidence, make_insufficient
 from factcheck.datasets.text_relations import TextRelationRow
-from factcheck.datasets.text_splits import split_texts
+from factcheck.datasets.text_splits import normalise, split_texts
 from factcheck.records import TEXT_RELATIONS, TextRelation
 from factcheck.settings import TextRelationTraining
 
@@ -95,15 +99,27 @@ def draw_epoch(
         epoch: Which; each has a draw of its own.
     """
     rng = Random(f"{settings.seed}/epoch/{epoch}")
-    drawn: list[TextRelationRow] = []
-    if not settings.balanced:
+    if settings.balanced:
+        drawn = _balanced(settings, pools, rng)
+    else:
         everything = [
             row
             for pool in pools.rows.values()
             for relation_rows in pool.values()
             for row in relation_rows
         ]
-        return rng.sample(everything, min(settings.rows, len(everything)))
+        drawn = rng.sample(everything, min(settings.rows, len(everything)))
+    drawn += _unrelated(drawn, round(settings.unrelated * len(drawn)), rng)
+    if settings.balanced:
+        rng.shuffle(drawn)
+    return drawn
+
+
+def _balanced(
+    settings: TextRelationTraining, pools: RelationPools, rng: Random
+) -> list[TextRelationRow]:
+    """Rows of an epoch, relations balanced within each source."""
+    drawn: list[TextRelationRow] = []
     weights = sum(settings.sources[source].weight for source in pools.rows)
     for source, pool in pools.rows.items():
         wanted = settings.rows * settings.sources[source].weight / weights / len(TEXT_RELATIONS)
@@ -123,8 +139,30 @@ def draw_epoch(
             kept = most - (len(false) if relation is TextRelation.REFUTE else 0)
             drawn += rng.sample(rows, min(len(rows), kept))
         drawn += false
-    rng.shuffle(drawn)
     return drawn
+
+
+def _unrelated(rows: Sequence[TextRelationRow], count: int, rng: Random) -> list[TextRelationRow]:
+    """Claims of rows beside the evidence of others, half of them of the same source."""
+    by_source: dict[str, list[TextRelationRow]] = defaultdict(list)
+    for row in rows:
+        by_source[row.source].append(row)
+    attached = attached_evidence(rows)
+    made = []
+    for number, row in enumerate(rng.sample(rows, min(count, len(rows)))):
+        other = rng.choice(by_source[row.source] if number % 2 else rows)
+        if other.evidence_text in attached[normalise(row.claim)]:
+            continue
+        made.append(
+            replace(
+                row,
+                id=f"{row.id}?",
+                evidence=other.evidence,
+                relation=TextRelation.INSUFFICIENT,
+                unit=other.unit,
+            )
+        )
+    return made
 
 
 def _made_false(rows: Sequence[TextRelationRow], rng: Random) -> list[TextRelationRow]:

@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, Field
 
+from factcheck.datasets.factify2 import read_factify2
 from factcheck.datasets.json_lines import FilledText, read_json_lines
 from factcheck.errors import InvalidInputError
-from factcheck.records import TextRelation
+from factcheck.records import TextRelation, text_relation_of
 
 Unit = Literal["sentence", "passage", "document"]
 
@@ -55,12 +56,17 @@ class _Line(BaseModel):
     unit: Unit
 
 
+FACTIFY2 = "factify2"
+"""The `source` of rows that are read from tables in Factify 2's format."""
+
+
 def read_text_relations(paths: Sequence[Path]) -> list[TextRelationRow]:
-    """Read text pairs from JSON Lines files, also gzipped (`.gz`).
+    """Read text pairs from JSON Lines files, also gzipped (`.gz`), and Factify 2's tables (`.csv`).
 
     Args:
-        paths: The files; each line has `id`, `source`, `claim`, `evidence` (a list of strings),
-            `relation` (support, insufficient, refute) and `unit` (sentence, passage, document).
+        paths: The files. Each line of a JSON Lines file has `id`, `source`, `claim`, `evidence` (a
+            list of strings), `relation` (support, insufficient, refute) and `unit` (sentence,
+            passage, document). Of a table the texts and what its labels say of them are read.
 
     Returns:
         The rows in file order.
@@ -72,6 +78,9 @@ def read_text_relations(paths: Sequence[Path]) -> list[TextRelationRow]:
     rows: list[TextRelationRow] = []
     places: dict[str, str] = {}
     for path in paths:
+        if path.suffix == ".csv":
+            rows += _read_table(path)
+            continue
         for number, line in read_json_lines(path, _Line):
             place = f"{path}, line {number}"
             first = places.setdefault(line.id, place)
@@ -91,4 +100,24 @@ def read_text_relations(paths: Sequence[Path]) -> list[TextRelationRow]:
             )
     if not rows:
         raise InvalidInputError(f"{', '.join(map(str, paths)) or 'no files'}: no text relations")
+    return rows
+
+
+def _read_table(path: Path) -> list[TextRelationRow]:
+    rows = []
+    for row in read_factify2(path.parent, path.stem):
+        if row.label is None:
+            raise InvalidInputError(
+                f"{path}: row {row.index} has no Category, which is needed here"
+            )
+        rows.append(
+            TextRelationRow(
+                row.document.id,
+                FACTIFY2,
+                row.claim.text,
+                (row.document.text,),
+                text_relation_of(row.label),
+                "document",
+            )
+        )
     return rows

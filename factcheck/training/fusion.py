@@ -9,13 +9,11 @@ Pictures and OCR texts are hidden at random, so that a missing one is nothing ne
 are read with passages of other documents among their own, as retrieval will give them.
 """
 
-import csv
 import json
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -49,8 +47,19 @@ from factcheck.fusion.run import (
 from factcheck.settings import FusionTraining
 from factcheck.training.card import fusion_card
 from factcheck.training.distractors import with_distractors
+from factcheck.training.loop import (
+    OnProgress,
+    append_row,
+    begin_run,
+    counter,
+    decayed_and_not,
+    start_accelerator,
+)
 
-OnProgress = Callable[[str, int, int, dict[str, float]], None]
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+_COLUMNS = ("epoch", "loss", "weighted_f1", "negative_log_likelihood")
 
 
 def train_fusion(
@@ -86,16 +95,18 @@ def train_fusion(
     for needed in ("train", "val"):
         if needed not in splits:
             raise MissingResourceError(f"{data / f'{needed}.csv'}: training needs this split")
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "settings.json").write_text(settings.model_dump_json(indent=2) + "\n")
+    accelerator = start_accelerator()
+    begin_run(settings, out, accelerator)
     set_seed(settings.seed)
     with EncodingCache(cache or out / "encodings.sqlite") as encodings:
         encoders = Encoders.load(
             settings.text_encoder, settings.image_encoder, encodings, settings.relation_encoder
         )
         reading = Reading(encoders, settings.passages, settings.head.passages)
-        train = encode_split(reading, data, "train", _counter(report, "encode train"))
-        validation = encode_split(reading, data, "val", _counter(report, "encode val"))
+        # One process encodes, the others find what it has encoded.
+        with accelerator.main_process_first():
+            train = encode_split(reading, data, "train", counter(report, "encode train"))
+            validation = encode_split(reading, data, "val", counter(report, "encode val"))
         stop, calibrate, kept_back = _divided(validation, settings)
         config = CheckpointConfig(
             head=settings.head,
@@ -120,22 +131,28 @@ def train_fusion(
             image_tokens=encoders.image.tokens,
         )
         head = build_head(config)
-        best = _fit(head, encoders, train, stop, settings, out / "log.csv", report)
-        # Weights are kept in half precision: what is calibrated must be what will be used.
-        head.load_state_dict({key: w.half().float() for key, w in head.state_dict().items()})
-        calibration = _calibrate(head, calibrate, kept_back)
-        metrics: dict[str, Any] = {"rows": {"train": len(train), "val": len(validation)}, **best}
-        measured = {"val (calibration rows)": calibrate}
-        if "test" in splits:
-            measured["test"] = encode_split(reading, data, "test", _counter(report, "encode test"))
-        checkpoint = save_checkpoint(out / "checkpoint", head, config, calibration, "")
-        for name, split in measured.items():
-            metrics[name] = measure(checkpoint, split)
-        save_checkpoint(
-            out / "checkpoint", head, config, calibration, fusion_card(settings, config, metrics)
-        )
-    (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-    return metrics
+        best = _fit(head, encoders, train, stop, settings, out / "log.csv", accelerator, report)
+        if accelerator.is_main_process:
+            # Weights are kept in half precision: what is calibrated must be what will be used.
+            head.load_state_dict({key: w.half().float() for key, w in head.state_dict().items()})
+            calibration = _calibrate(head, calibrate, kept_back)
+            metrics: dict[str, Any] = {
+                "rows": {"train": len(train), "val": len(validation)},
+                **best,
+            }
+            measured = {"val (calibration rows)": calibrate}
+            if "test" in splits:
+                count = counter(report, "encode test")
+                measured["test"] = encode_split(reading, data, "test", count)
+            checkpoint = save_checkpoint(out / "checkpoint", head, config, calibration, "")
+            for name, split in measured.items():
+                metrics[name] = measure(checkpoint, split)
+            card = fusion_card(settings, config, metrics)
+            save_checkpoint(out / "checkpoint", head, config, calibration, card)
+            (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    accelerator.wait_for_everyone()
+    found: dict[str, Any] = json.loads((out / "metrics.json").read_text())
+    return found
 
 
 def measure(checkpoint: Checkpoint, split: Split) -> dict[str, Any]:
@@ -214,13 +231,13 @@ def _fit(
     stop: Split,
     settings: FusionTraining,
     log: Path,
+    accelerator: "Accelerator",
     report: OnProgress,
 ) -> dict[str, float]:
     """Train in place, leave the averaged weights of the best epoch, and say how good they were."""
-    from accelerate import Accelerator
+    from accelerate.utils import broadcast_object_list
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-    accelerator = Accelerator()
     # Twice as many examples have a form with distractors as are read in it in an epoch.
     share = min(1.0, 2 * settings.distractors)
     distracted = with_distractors(train, encoders, settings.seed, share)
@@ -230,14 +247,8 @@ def _fit(
         shuffle=True,
         collate_fn=_Collate(train, distracted, settings.distractors / share if share else 0.0),
     )
-    matrices = [p for p in head.parameters() if p.ndim > 1]
-    others = [p for p in head.parameters() if p.ndim <= 1]
     optimiser = torch.optim.AdamW(
-        [
-            {"params": matrices, "weight_decay": settings.weight_decay},
-            {"params": others, "weight_decay": 0.0},
-        ],
-        lr=settings.learning_rate,
+        decayed_and_not(head.parameters(), settings.weight_decay), lr=settings.learning_rate
     )
     steps = settings.epochs * math.ceil(len(train) / settings.batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -254,37 +265,37 @@ def _fit(
     best: dict[str, float] = {"epoch": -1, "negative_log_likelihood": math.inf}
     best_weights: dict[str, Tensor] = {}
     step = 0
-    with log.open("w", newline="") as file:
-        writer = csv.DictWriter(file, ["epoch", "loss", "weighted_f1", "negative_log_likelihood"])
-        writer.writeheader()
-        for epoch in range(settings.epochs):
-            model.train()
-            losses = []
-            for rows in loader:
-                batch = hide(rows["batch"], settings.modality_dropout)
-                both = batch.has_claim_image & batch.has_evidence_image
-                same = torch.where(both, rows["same_picture"], -1)
-                loss = relation_loss(model(batch), rows["relations"], same, settings)
-                optimiser.zero_grad()
-                accelerator.backward(loss)
-                accelerator.clip_grad_norm_(model.parameters(), 1.0)
-                optimiser.step()
-                schedule.step()
-                average.update_parameters(accelerator.unwrap_model(model))
-                losses.append(loss.item())
-                step += 1
-                report("train", step, steps, {"loss": losses[-1]})
-            averaged: FusionHead = average.module  # type: ignore[assignment]
-            score = _uncalibrated(averaged, stop)
-            row = {"epoch": epoch, "loss": float(np.mean(losses)), **score}
-            writer.writerow(row)
-            file.flush()
-            if score["negative_log_likelihood"] < best["negative_log_likelihood"]:
-                best = row
-                weights = averaged.state_dict()
-                best_weights = {key: value.detach().cpu().clone() for key, value in weights.items()}
-            elif epoch - best["epoch"] >= settings.patience:
-                break
+    if accelerator.is_main_process:
+        log.unlink(missing_ok=True)
+    for epoch in range(settings.epochs):
+        model.train()
+        losses = []
+        for rows in loader:
+            batch = hide(rows["batch"], settings.modality_dropout)
+            both = batch.has_claim_image & batch.has_evidence_image
+            same = torch.where(both, rows["same_picture"], -1)
+            loss = relation_loss(model(batch), rows["relations"], same, settings)
+            optimiser.zero_grad()
+            accelerator.backward(loss)
+            accelerator.clip_grad_norm_(model.parameters(), 1.0)
+            optimiser.step()
+            schedule.step()
+            average.update_parameters(accelerator.unwrap_model(model))
+            losses.append(loss.item())
+            step += 1
+            report("train", step, steps, {"loss": losses[-1]})
+        averaged: FusionHead = average.module  # type: ignore[assignment]
+        # All processes stop at the same epoch: the first one's score counts.
+        [score] = broadcast_object_list([_uncalibrated(averaged, stop)])
+        row = {"epoch": epoch, "loss": float(np.mean(losses)), **score}
+        if accelerator.is_main_process:
+            append_row(log, _COLUMNS, row)
+        if score["negative_log_likelihood"] < best["negative_log_likelihood"]:
+            best = row
+            weights = averaged.state_dict()
+            best_weights = {key: value.detach().cpu().clone() for key, value in weights.items()}
+        elif epoch - best["epoch"] >= settings.patience:
+            break
     head.cpu()
     head.load_state_dict(best_weights)
     head.eval()
@@ -330,14 +341,3 @@ def _divided(validation: Split, settings: FusionTraining) -> tuple[Split, Split,
     parts = np.split(order, [kept_back, calibrate])
     kept, calibration, stop = (validation.take(np.sort(part)) for part in parts)
     return stop, calibration, kept
-
-
-def _counter(report: OnProgress, stage: str) -> Callable[[int], None]:
-    done = 0
-
-    def count(encoded: int) -> None:
-        nonlocal done
-        done += encoded
-        report(stage, done, 0, {})
-
-    return count

@@ -17,7 +17,6 @@ The learning rate warms up, stays, and decays linearly over the last part of the
 can be lengthened or cut short by changing `steps` and resuming.
 """
 
-import csv
 import json
 import logging
 import os
@@ -52,6 +51,7 @@ from factcheck.evaluation.copies import (
 from factcheck.settings import ImageEncoderTraining
 from factcheck.training.image_losses import late_interaction, memory_similarities, nt_xent
 from factcheck.training.image_pairs import EditedPairs, LookalikeBatches, own_neighbours
+from factcheck.training.loop import append_row, decayed_and_not
 from factcheck.training.teacher import nearest_neighbours, teacher_vectors
 
 log = logging.getLogger(__name__)
@@ -98,12 +98,8 @@ class _Run:
         distiller = nn.Linear(dim, width)
         for part in (model, average, distiller):
             part.to(device)
-        parameters = [*model.parameters(), *distiller.parameters()]
         optimiser = torch.optim.AdamW(
-            [
-                {"params": [p for p in parameters if p.ndim > 1], "weight_decay": 0.05},
-                {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-            ],
+            decayed_and_not([*model.parameters(), *distiller.parameters()], 0.05),
             lr=settings.learning_rate,
             betas=(0.9, 0.98),
             fused=True,
@@ -314,7 +310,7 @@ def train_image_encoder(
             run.update(loss, rate)
             report("train", run.step, settings.steps, {"loss": loss.item()})
             if run.step % settings.log_every == 0 or run.step == stop:
-                row = {
+                row: dict[str, object] = {
                     "step": run.step,
                     "seconds": round(time.perf_counter() - started, 1),
                     "learning_rate": f"{rate:.2e}",
@@ -325,7 +321,7 @@ def train_image_encoder(
                     scores = copy_detection(run.average, validation, validation_neighbours)
                     row |= {name: round(value, 4) for name, value in scores.items()}
                     run.save(out / "checkpoint.pt")
-                _append_row(out / "log.csv", row)
+                append_row(out / "log.csv", _LOG_COLUMNS, row)
                 log.info("%s", row)
     run.average.eval()
     save_image_encoder(run.average, settings.architecture, transform, out / "encoder")
@@ -339,12 +335,3 @@ _LOG_COLUMNS = (
     "step", "seconds", "learning_rate", "contrast", "match", "meaning",
     "auc_pooled", "accuracy_pooled", "auc_tokens", "accuracy_tokens",
 )  # fmt: skip
-
-
-def _append_row(path: Path, row: dict[str, object]) -> None:
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, _LOG_COLUMNS)
-        if new:
-            writer.writeheader()
-        writer.writerow(row)

@@ -10,11 +10,11 @@ A row is a document: its passages most like the claim are read one by one, and t
 the document's relation (`encoders.relation.document_logits`).
 """
 
-import csv
 import json
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from factcheck.datasets.relation_pairs import draw_epoch, relation_pools
 from factcheck.datasets.text_relations import TextRelationRow, read_text_relations
-from factcheck.encoders.precision import best_device, has_bfloat16
+from factcheck.encoders.precision import has_bfloat16
 from factcheck.encoders.relation import (
     RelationConfig,
     RelationNetwork,
@@ -38,18 +38,28 @@ from factcheck.encoders.relation import (
     tokenise,
 )
 from factcheck.encoders.text import TextEncoder
-from factcheck.errors import InvalidInputError, UsageError
+from factcheck.errors import InvalidInputError
 from factcheck.fusion.inputs import best_first
 from factcheck.records import TEXT_RELATIONS, Document
 from factcheck.retrieval import split_passages
 from factcheck.settings import TextRelationTraining
+from factcheck.training.loop import (
+    OnProgress,
+    Resumable,
+    append_row,
+    begin_run,
+    counter,
+    decayed_and_not,
+    own_part,
+    rising_and_falling,
+    start_accelerator,
+)
 
 if TYPE_CHECKING:
+    from accelerate import Accelerator
     from transformers import PreTrainedTokenizerBase
 
 log = logging.getLogger(__name__)
-
-OnProgress = Callable[[str, int, int, dict[str, float]], None]
 
 _COLUMNS = ("step", "seconds", "learning_rate", "loss")
 
@@ -94,9 +104,8 @@ def train_text_relation(
         FactcheckError: The data are missing or unfit.
     """
     report = on_progress or (lambda stage, done, total, values: None)
-    out.mkdir(parents=True, exist_ok=True)
-    _refuse_another_run(settings, out)
-    (out / "settings.json").write_text(settings.model_dump_json(indent=2) + "\n")
+    accelerator = start_accelerator()
+    begin_run(settings, out, accelerator)
     torch.manual_seed(settings.seed)
     rows = read_text_relations([data / path for path in settings.text])
     pools = relation_pools(settings, rows)
@@ -109,39 +118,36 @@ def train_text_relation(
     network, tokenizer = build_relation_network(text, settings.layers)
     if settings.initial is not None:
         load_relation_weights(network, settings.initial)
-    network.to(best_device())
-    reader = _Reader(settings, text)
-    examples = [reader.read(epoch, _counter(report, "select passages")) for epoch in epochs]
+    if settings.gradient_checkpointing:
+        network.body.activation_checkpointing_enable()
+    network.to(accelerator.device)
+    selector = text if settings.selector is None else TextEncoder.load(settings.selector)
+    reader = _Reader(settings, selector)
+    examples = [reader.read(epoch, counter(report, "select passages")) for epoch in epochs]
     expert = _claim_only_expert(epochs, settings)
-    _fit(network, tokenizer, examples, expert, settings, out, report)
-    network.cpu().eval()
-    config = RelationConfig(
-        base=settings.text_encoder,
-        base_sha256=text.sha256,
-        max_tokens=settings.max_tokens,
-        layers=settings.layers,
-    )
-    save_relation_encoder(out / "encoder", config, network)
-    metrics: dict[str, Any] = {"rows": _counts(settings, epochs[0])}
-    scored = _to_score(settings, data, rows)
-    for name, wanted in scored.items():
-        predicted = predict_relations(
-            network, tokenizer, reader.read(wanted), settings, _counter(report, f"score {name}")
+    _fit(network, tokenizer, examples, expert, settings, out, accelerator, report)
+    if accelerator.is_main_process:
+        network.cpu().eval()
+        config = RelationConfig(
+            base=settings.text_encoder,
+            base_sha256=text.sha256,
+            max_tokens=settings.max_tokens,
+            layers=settings.layers,
         )
-        scores = relation_scores(wanted, predicted)
-        metrics |= {f"{name}_{figure}": value for figure, value in scores.items()}
-    (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-    return metrics
-
-
-def _refuse_another_run(settings: TextRelationTraining, out: Path) -> None:
-    # Its batches would be other ones, and the run a mixture that no settings describe.
-    stamp = out / "settings.json"
-    if (out / "checkpoint.pt").exists() and (
-        not stamp.exists()
-        or TextRelationTraining.model_validate_json(stamp.read_text()) != settings
-    ):
-        raise UsageError(f"{out}: holds a checkpoint of a run with other settings")
+        save_relation_encoder(out / "encoder", config, network)
+        network.to(accelerator.device)
+        metrics: dict[str, Any] = {"rows": _counts(settings, epochs[0])}
+        scored = _to_score(settings, data, rows)
+        for name, wanted in scored.items():
+            predicted = predict_relations(
+                network, tokenizer, reader.read(wanted), settings, counter(report, f"score {name}")
+            )
+            scores = relation_scores(wanted, predicted)
+            metrics |= {f"{name}_{figure}": value for figure, value in scores.items()}
+        (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    accelerator.wait_for_everyone()
+    found: dict[str, Any] = json.loads((out / "metrics.json").read_text())
+    return found
 
 
 def relation_scores(rows: Sequence[TextRelationRow], predicted: np.ndarray) -> dict[str, Any]:
@@ -259,19 +265,13 @@ def _fit(
     expert: Sequence[np.ndarray] | None,
     settings: TextRelationTraining,
     out: Path,
+    accelerator: "Accelerator",
     report: OnProgress,
 ) -> None:
     """Train in place; a run that was cut off goes on from its checkpoint."""
-    device = next(network.parameters()).device
-    trained = [p for p in network.parameters() if p.requires_grad]
+    device = accelerator.device
     optimiser = torch.optim.AdamW(
-        [
-            {
-                "params": [p for p in trained if p.ndim > 1],
-                "weight_decay": settings.weight_decay,
-            },
-            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-        ],
+        decayed_and_not(network.parameters(), settings.weight_decay),
         lr=settings.learning_rate,
         fused=True,
     )
@@ -280,14 +280,10 @@ def _fit(
         for epoch, examples in enumerate(epochs)
         for batch in _batches(examples, settings, epoch)
     ]
-    checkpoint = out / "checkpoint.pt"
-    first = 0
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True, map_location=device)
-        network.load_state_dict(state["network"])
-        optimiser.load_state_dict(state["optimiser"])
-        torch.set_rng_state(state["random"].cpu())
-        first = state["step"]
+    checkpoint = Resumable(out / "checkpoint.pt")
+    model, optimiser = accelerator.prepare(network, optimiser)
+    first = checkpoint.load(network, optimiser)
+    if first:
         log.info("resumed at step %d", first)
     bfloat16 = settings.bfloat16 and has_bfloat16(device)
     network.train()
@@ -296,60 +292,46 @@ def _fit(
     losses: list[float] = []
     for step in range(first, len(batches)):
         epoch, batch = batches[step]
-        rate = _learning_rate(step, len(batches), settings)
+        rate = rising_and_falling(step, len(batches), settings.learning_rate, settings.warmup)
         for group in optimiser.param_groups:
             group["lr"] = rate
         optimiser.zero_grad(set_to_none=True)
         loss = 0.0
-        for chunk in _chunks(batch, epochs[epoch], settings.chunk):
+        own, factor = own_part(batch, accelerator)
+        chunks = _chunks(own, epochs[epoch], settings.chunk)
+        for place, chunk in enumerate(chunks):
             chosen = [epochs[epoch][i] for i in chunk]
-            with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-                logits = _document_logits(network, tokenizer, chosen, settings.max_tokens).float()
-            if expert is not None:
-                known = torch.from_numpy(expert[epoch][chunk]).to(device)
-                logits = logits + settings.debias * known
-            truth = torch.tensor([example.relation for example in chosen], device=device)
-            part = F.cross_entropy(
-                logits, truth, label_smoothing=settings.label_smoothing, reduction="sum"
-            ) / len(batch)
-            part.backward()  # type: ignore[no-untyped-call]
+            # Gradients go to the other processes once a batch.
+            last_chunk = place + 1 == len(chunks)
+            with nullcontext() if last_chunk else accelerator.no_sync(model):
+                with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+                    logits = _document_logits(model, tokenizer, chosen, settings.max_tokens)
+                logits = logits.float()
+                if expert is not None:
+                    known = torch.from_numpy(expert[epoch][chunk]).to(device)
+                    logits = logits + settings.debias * known
+                truth = torch.tensor([example.relation for example in chosen], device=device)
+                part = F.cross_entropy(
+                    logits, truth, label_smoothing=settings.label_smoothing, reduction="sum"
+                )
+                part = factor * part / len(batch)
+                accelerator.backward(part)
             loss += part.item()
-        nn.utils.clip_grad_norm_(trained, 1.0)
+        accelerator.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         losses.append(loss)
         report("train", step + 1, len(batches), {"loss": losses[-1]})
         last = step + 1 == len(batches)
-        if (step + 1) % settings.checkpoint_every == 0 or last:
-            temporary = checkpoint.with_suffix(".tmp")
-            torch.save(
-                {
-                    "network": network.state_dict(),
-                    "optimiser": optimiser.state_dict(),
-                    "random": torch.get_rng_state(),
-                    "step": step + 1,
-                },
-                temporary,
-            )
-            temporary.replace(checkpoint)
-            seconds = round(time.perf_counter() - started, 1)
-            mean = round(float(np.mean(losses)), 4)
-            _append_row(out / "log.csv", (step + 1, seconds, f"{rate:.2e}", mean))
+        if accelerator.is_main_process and ((step + 1) % settings.checkpoint_every == 0 or last):
+            checkpoint.save(network, optimiser, step + 1)
+            row = {
+                "step": step + 1,
+                "seconds": round(time.perf_counter() - started, 1),
+                "learning_rate": f"{rate:.2e}",
+                "loss": round(float(np.mean(losses)), 4),
+            }
+            append_row(out / "log.csv", _COLUMNS, row)
             losses.clear()
-
-
-def _append_row(path: Path, row: tuple[object, ...]) -> None:
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.writer(file)
-        if new:
-            writer.writerow(_COLUMNS)
-        writer.writerow(row)
-
-
-def _learning_rate(step: int, steps: int, settings: TextRelationTraining) -> float:
-    rising = (step + 1) / max(1.0, settings.warmup * steps)
-    falling = (steps - step) / ((1 - settings.warmup) * steps)
-    return settings.learning_rate * min(1.0, rising, falling)
 
 
 def _length(example: RelationExample) -> int:
@@ -375,7 +357,7 @@ def _chunks(
 
 
 def _document_logits(
-    network: RelationNetwork,
+    network: nn.Module,
     tokenizer: "PreTrainedTokenizerBase",
     examples: Sequence[RelationExample],
     max_tokens: int,
@@ -442,14 +424,3 @@ def _counts(
         own = counts.setdefault(name_of[row.source], {str(r): 0 for r in TEXT_RELATIONS})
         own[str(row.relation)] += 1
     return counts
-
-
-def _counter(report: OnProgress, stage: str) -> Callable[[int], None]:
-    done = 0
-
-    def count(more: int) -> None:
-        nonlocal done
-        done += more
-        report(stage, done, 0, {})
-
-    return count

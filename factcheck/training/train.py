@@ -4,11 +4,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from factcheck.settings import FusionTraining, ImageEncoderTraining, TextRelationTraining
+from factcheck.settings import (
+    FusionTraining,
+    ImageRelationTraining,
+    StagedTraining,
+    TextRelationTraining,
+    Training,
+)
 
 
 def train(
-    settings: ImageEncoderTraining | FusionTraining | TextRelationTraining,
+    settings: Training,
     data: Path,
     out: Path,
     on_progress: Callable[[str, int, int, dict[str, float]], None] | None = None,
@@ -18,8 +24,9 @@ def train(
 
     Args:
         settings: From `settings.read_yaml(path, TrainingSettings)`.
-        data: The data folder: for the fusion head a folder in Factify 2's format, for the image
-            encoder the folder that the photograph folders are named relative to.
+        data: The data folder: for the fusion head, the image relation and all stages together a
+            folder in Factify 2's format, else the folder that texts and photographs are named
+            relative to.
         out: Run folder.
         on_progress: Called with a stage, steps done, steps in all (0 if unknown) and figures to
             show.
@@ -38,6 +45,14 @@ def train(
         from factcheck.training.text_relation import train_text_relation
 
         return train_text_relation(settings, data, out, on_progress)
+    if isinstance(settings, ImageRelationTraining):
+        from factcheck.training.image_relation import train_image_relation
+
+        return train_image_relation(settings, data, out, on_progress)
+    if isinstance(settings, StagedTraining):
+        from factcheck.training.staged import train_in_stages
+
+        return train_in_stages(settings, data, out, on_progress, cache)
     from factcheck.training.image_encoder import train_image_encoder
 
     return train_image_encoder(settings, data, out, on_progress)

@@ -156,3 +156,21 @@ def test_the_shipped_run_and_the_shipped_data_share_no_text() -> None:
     ]
     assert members[0] == members[1]
     assert relation.text == composed.text
+
+
+def test_claims_beside_evidence_of_something_else_are_open(rows: list[TextRelationRow]) -> None:
+    wanted = settings(unrelated=0.2)
+    pools = relation_pools(wanted, rows)
+    drawn = draw_epoch(wanted, pools, 0)
+    made = [r for r in drawn if r.id.endswith("?")]
+    others = {r.id: r for r in drawn if not r.id.endswith("?")}
+    assert {r.id for r in draw_epoch(settings(), pools, 0)} == others.keys()
+    assert len(made) == pytest.approx(0.2 * len(others), rel=0.05)
+    own = {normalise(r.claim): r.evidence for r in rows}
+    for row in made:
+        assert row.relation is TextRelation.INSUFFICIENT
+        assert row.evidence != own.get(normalise(row.claim))
+        assert row.claim == others[row.id.removesuffix("?")].claim
+    # Half of them have evidence of a source of any kind.
+    same = [r.evidence in {o.evidence for o in rows if o.source == r.source} for r in made]
+    assert 0.5 < sum(same) / len(same) < 0.9

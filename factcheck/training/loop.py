@@ -1,0 +1,183 @@
+"""What the training loops share: processes, learning rate, weight decay, checkpoints, logs.
+
+A run is one process, or as many as `accelerate launch` starts; each passes its own part of every
+batch, and gradients are averaged over them. The run folder must lie where all of them see it.
+"""
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from factcheck.errors import UsageError
+from factcheck.settings import Settings
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+T = TypeVar("T")
+
+OnProgress = Callable[[str, int, int, dict[str, float]], None]
+"""Called with a stage, steps done, steps in all (0 if unknown) and figures to show."""
+
+# The others wait while one process encodes or scores; 10 minutes, PyTorch's default, is too short.
+_LONGEST_WAIT = timedelta(hours=12)
+
+
+def start_accelerator() -> "Accelerator":
+    """What knows of the other processes of this run, and of the device of this one."""
+    from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
+
+    return Accelerator(
+        kwargs_handlers=[
+            # A Transformer's pooler, for one, is there and not used.
+            DistributedDataParallelKwargs(find_unused_parameters=True),
+            InitProcessGroupKwargs(timeout=_LONGEST_WAIT),
+        ]
+    )
+
+
+def begin_run(settings: Settings, out: Path, accelerator: "Accelerator") -> None:
+    """Make a run folder and write the settings into it.
+
+    Args:
+        settings: Of the run.
+        out: The folder.
+        accelerator: Of the run.
+
+    Raises:
+        UsageError: It holds a checkpoint of a run with other settings: its batches would be other
+            ones, and the run a mixture that no settings describe.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    stamp = out / "settings.json"
+    if (out / "checkpoint.pt").exists() and (
+        not stamp.exists() or type(settings).model_validate_json(stamp.read_text()) != settings
+    ):
+        raise UsageError(f"{out}: holds a checkpoint of a run with other settings")
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        # Those of an earlier run with other settings are not this one's.
+        (out / "metrics.json").unlink(missing_ok=True)
+        stamp.write_text(settings.model_dump_json(indent=2) + "\n")
+
+
+def finished(settings: Settings, out: Path) -> dict[str, Any] | None:
+    """The metrics of a run that is done, or None.
+
+    Args:
+        settings: Of the run; one with other settings is not this run.
+        out: Its folder.
+    """
+    stamp, done = out / "settings.json", out / "metrics.json"
+    if not done.exists() or not stamp.exists():
+        return None
+    try:
+        if type(settings).model_validate_json(stamp.read_text()) != settings:
+            return None
+    except ValidationError:
+        return None
+    metrics: dict[str, Any] = json.loads(done.read_text())
+    return metrics
+
+
+def counter(report: OnProgress, stage: str) -> Callable[[int], None]:
+    """What is called with how much has been done since the last call, and reports the sum."""
+    done = 0
+
+    def count(more: int) -> None:
+        nonlocal done
+        done += more
+        report(stage, done, 0, {})
+
+    return count
+
+
+def own_part(batch: Sequence[T], accelerator: "Accelerator") -> tuple[list[T], float]:
+    """What this process passes of a batch, and the factor of its loss.
+
+    Gradients are averaged over the processes: with the factor, the sum over a part divided by the
+    size of the whole batch becomes the mean over the batch.
+
+    Args:
+        batch: At least one example.
+        accelerator: Of the run.
+
+    Returns:
+        At least one example, since every process must pass something, and the number of
+        processes; 0 if the example is another process's.
+    """
+    own = list(batch[accelerator.process_index :: accelerator.num_processes])
+    return (own, float(accelerator.num_processes)) if own else (list(batch[:1]), 0.0)
+
+
+def rising_and_falling(step: int, steps: int, highest: float, warmup: float) -> float:
+    """A learning rate that rises to its highest over a part of the run and falls from there."""
+    rising = (step + 1) / max(1.0, warmup * steps)
+    falling = (steps - step) / ((1 - warmup) * steps)
+    return highest * min(1.0, rising, falling)
+
+
+def decayed_and_not(
+    parameters: Iterable[nn.Parameter], weight_decay: float
+) -> list[dict[str, Any]]:
+    """Parameter groups of AdamW: matrices decay, biases and scales do not."""
+    every = [parameter for parameter in parameters if parameter.requires_grad]
+    return [
+        {"params": [p for p in every if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in every if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+@dataclass(frozen=True)
+class Resumable:
+    """The checkpoint file of a run.
+
+    Attributes:
+        path: Where it is.
+    """
+
+    path: Path
+
+    def save(self, network: nn.Module, optimiser: Any, step: int) -> None:
+        """Write the state after a step, whole or not at all."""
+        temporary = self.path.with_suffix(".tmp")
+        torch.save(
+            {
+                "network": network.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "random": torch.get_rng_state(),
+                "step": step,
+            },
+            temporary,
+        )
+        temporary.replace(self.path)
+
+    def load(self, network: nn.Module, optimiser: Any) -> int:
+        """Put a saved state in place, if there is one, and say how many steps are done."""
+        if not self.path.exists():
+            return 0
+        device = next(network.parameters()).device
+        state = torch.load(self.path, weights_only=True, map_location=device)
+        network.load_state_dict(state["network"])
+        optimiser.load_state_dict(state["optimiser"])
+        torch.set_rng_state(state["random"].cpu())
+        step: int = state["step"]
+        return step
+
+
+def append_row(path: Path, columns: Sequence[str], row: dict[str, object]) -> None:
+    """Add a row to a CSV file, whose head is written with the first."""
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        if new:
+            writer.writeheader()
+        writer.writerow(row)

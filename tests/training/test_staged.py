@@ -1,0 +1,150 @@
+"""Training all of a checker in stages, as configs/factify2-large.yaml does, with small models."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+from transformers import DebertaV2Config, DebertaV2Model
+
+from factcheck.cli.main import run as run_command
+from factcheck.encoders import TextEncoder
+from factcheck.pipeline import FactChecker
+from factcheck.records import Claim, Document
+from factcheck.settings import StagedTraining, TrainingSettings, read_yaml
+from factcheck.training import train
+
+LARGE = Path(__file__).parents[2] / "configs" / "factify2-large.yaml"
+
+
+@pytest.fixture(scope="module")
+def deberta(text_encoder: TextEncoder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A DeBERTa-v3 of two narrow layers with fresh weights, and a tokenizer."""
+    folder = tmp_path_factory.mktemp("deberta")
+    tokenizer = text_encoder.model.tokenizer
+    config = DebertaV2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=128,
+        type_vocab_size=0,
+        # What makes it version 3.
+        relative_attention=True,
+        position_buckets=16,
+        pos_att_type=["p2c", "c2p"],
+        norm_rel_ebd="layer_norm",
+        share_att_key=True,
+        position_biased_input=False,
+    )
+    DebertaV2Model(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def small(deberta: Path, tiny_image_encoder_folder: Path) -> StagedTraining:
+    """The large configuration with small models and short runs."""
+    large: StagedTraining = read_yaml(LARGE, TrainingSettings)  # type: ignore[arg-type]
+    changes = {
+        "text_relation": {
+            "text_encoder": str(deberta),
+            "selector": "embedded",
+            "rows": 64,
+            "epochs": 1,
+            "batch_size": 16,
+            "chunk": 8,
+            "max_tokens": 64,
+            "checkpoint_every": 2,
+        },
+        "image_relation": {
+            "image_encoder": str(tiny_image_encoder_folder),
+            "epochs": 1,
+            "batch_size": 32,
+            "chunk": 16,
+            "checkpoint_every": 2,
+        },
+        "fusion": {
+            "text_encoder": "embedded",
+            "head": {"width": 32, "heads": 4, "layers": 1, "passages": 3},
+            "epochs": 2,
+            "batch_size": 32,
+        },
+    }
+    plain = large.model_dump(mode="json")
+    for stage, changed in changes.items():
+        plain[stage] |= changed
+    return StagedTraining.model_validate(plain)
+
+
+@pytest.fixture(scope="module")
+def run(
+    small: StagedTraining, factify2_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    out = tmp_path_factory.mktemp("run") / "large"
+    train(small, factify2_folder, out)
+    return out
+
+
+def test_each_stage_feeds_the_next_and_the_checkpoint_gives_verdicts(run: Path) -> None:
+    checker = FactChecker.load(run / "fusion" / "checkpoint")
+    config = checker.checkpoint.config
+    assert config.relation_encoder is not None
+    assert config.relation_encoder.load == str(run / "text-relation" / "encoder")
+    assert config.image_encoder.load == str(run / "image-relation" / "encoder")
+    assert checker.encoders.relation is not None
+    # The cross-encoder is on another text encoder than the one that chooses passages.
+    assert config.relation_encoder.dimension == 32 + 4
+    assert config.text_encoder.dimension == 384
+    verdict = checker.compare(
+        Claim("The mayor opened the bridge on Monday."),
+        Document("d", "It was reported that the mayor opened the bridge on Monday."),
+    )
+    assert sum(verdict.probabilities.values()) == pytest.approx(1)
+
+
+def test_a_stage_that_is_done_is_not_done_again(
+    run: Path, small: StagedTraining, factify2_folder: Path
+) -> None:
+    stages = []
+    metrics = train(
+        small, factify2_folder, run, lambda stage, done, total, figures: stages.append(stage)
+    )
+    assert {stage.partition(":")[0] for stage in stages} == {"fusion"}
+    read = json.loads((run / "text-relation" / "metrics.json").read_text())
+    assert metrics["text_relation"] == read
+    assert sum(read["rows"]["factify2"].values()) == 64
+    assert metrics["image_relation"]["val"]["pairs"] == 60
+
+
+def test_the_command_takes_the_configuration(
+    run: Path, small: StagedTraining, factify2_folder: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "small.yaml"
+    config.write_text(small.model_dump_json())
+    command = ["train", str(config), "--data", str(factify2_folder), "--out", str(run)]
+    assert run_command(command) == 0
+
+
+# Two processes load PyTorch and the encoders, three times.
+@pytest.mark.slow
+def test_two_processes_train_what_one_trains(
+    run: Path, small: StagedTraining, factify2_folder: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "small.yaml"
+    config.write_text(small.model_dump_json())
+    out = tmp_path / "two"
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
+    train_it = ["-m", "factcheck", "train", str(config), "--data", str(factify2_folder)]
+    subprocess.run([*launch, *train_it, "--out", str(out)], check=True, timeout=500)
+    one, two = (
+        load_file(folder / "text-relation" / "encoder" / "model.safetensors")
+        for folder in (run, out)
+    )
+    # Dropout differs from process to process, so that the weights are alike and not equal.
+    moved = max(float((one[name].float() - two[name].float()).abs().max()) for name in one)
+    assert moved < 5e-3
+    assert FactChecker.load(out / "fusion" / "checkpoint").checkpoint.config.image_tokens == 4
