@@ -72,6 +72,8 @@ train-text-relation: $(INSTALLED)
 	  --out build/text-relation-again
 	$(BIN)/factcheck train configs/text-relation-unrelated.yaml --data $(DATA) \
 	  --out build/text-relation-unrelated
+	$(BIN)/factcheck train configs/text-relation-negated.yaml --data $(DATA) \
+	  --out build/text-relation-negated
 
 build/composed:
 	$(call require_data)

@@ -272,6 +272,9 @@ class TextRelationTraining(Settings):
         layers: Layers of the text encoder that are used, from the lowest; all without a number.
         initial: Folder of a text relation encoder on the same text encoder that training starts
             from, relative to the working directory; fresh readouts without one.
+        averaged_with: Folder of a text relation encoder on the same text encoder, relative to the
+            working directory, whose weights are averaged with the trained ones in the end.
+        averaged_share: Its share in the average.
         rows: Rows of an epoch, drawn anew for each; fewer where the sources have no more.
         balanced: Whether the relations of each source are equally frequent, as far as it has them.
         made_insufficient: Whether claims beside similar evidence of other claims are added where a
@@ -282,6 +285,8 @@ class TextRelationTraining(Settings):
         edited: Part of the supported rows of every source that are changed besides.
         unrelated: Rows that are added to an epoch, as a part of it, each a claim beside evidence of
             another subject; they are open.
+        negated: Rows that are added to an epoch, as a part of it, each with its claim negated: half
+            supported before and refuted then, half open and still open.
         debias: Weight of the claim-only expert in the product of experts (arXiv:1909.03683,
             section 3.2), which takes the blame for what a claim alone gives away; 0 leaves it out.
         epochs: How often rows are drawn.
@@ -311,6 +316,8 @@ class TextRelationTraining(Settings):
     max_tokens: int = Field(224, ge=16, le=8192)
     layers: int | None = Field(None, ge=1)
     initial: Path | None = None
+    averaged_with: Path | None = None
+    averaged_share: float = Field(0.5, gt=0, lt=1)
     rows: int = Field(40_000, ge=1)
     balanced: bool = True
     made_insufficient: bool = True
@@ -318,6 +325,7 @@ class TextRelationTraining(Settings):
     made_false: bool = True
     edited: Probability = 0.0
     unrelated: Probability = 0.0
+    negated: Probability = 0.0
     debias: float = Field(0.0, ge=0)
     epochs: int = Field(1, ge=1)
     batch_size: int = Field(32, ge=1)

@@ -8,6 +8,9 @@ relation as it can, and what it lacks is made: open pairs from similar evidence 
 Claims beside evidence of nothing of the kind are added besides. To a person they are open at a
 glance; a network that has only seen evidence on the subject calls them refuted, for sentence pairs
 of NLI teach that another scene is a contradiction.
+
+Negated claims are added likewise, in pairs: of a supported claim, which is refuted then, and of an
+open one, which stays open. So a "not" tells nothing by itself and has to be read with the evidence.
 """
 
 from collections import defaultdict
@@ -15,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from factcheck.datasets.claim_edits import make_false
+from factcheck.datasets.claim_edits import make_false, negate
 from factcheck.datasets.insufficient import attached_evidence, make_insufficient
 from factcheck.datasets.text_relations import TextRelationRow
 from factcheck.datasets.text_splits import normalise, split_texts
@@ -109,7 +112,9 @@ def draw_epoch(
             for row in relation_rows
         ]
         drawn = rng.sample(everything, min(settings.rows, len(everything)))
-    drawn += _unrelated(drawn, round(settings.unrelated * len(drawn)), rng)
+    unrelated = _unrelated(drawn, round(settings.unrelated * len(drawn)), rng)
+    negated = _negated(drawn, round(settings.negated * len(drawn)), rng)
+    drawn += unrelated + negated
     if settings.balanced:
         rng.shuffle(drawn)
     return drawn
@@ -162,6 +167,25 @@ def _unrelated(rows: Sequence[TextRelationRow], count: int, rng: Random) -> list
                 unit=other.unit,
             )
         )
+    return made
+
+
+def _negated(rows: Sequence[TextRelationRow], count: int, rng: Random) -> list[TextRelationRow]:
+    """Negated claims of supported rows and of open rows, half of each as far as there are."""
+    made = []
+    for relation, becomes in (
+        (TextRelation.SUPPORT, TextRelation.REFUTE),
+        (TextRelation.INSUFFICIENT, TextRelation.INSUFFICIENT),
+    ):
+        fitting = [row for row in rows if row.relation is relation]
+        found: list[TextRelationRow] = []
+        for row in rng.sample(fitting, len(fitting)) if count else []:
+            if len(found) == count // 2:
+                break
+            claim = negate(row.claim, row.evidence_text, rng)
+            if claim is not None:
+                found.append(replace(row, id=f"{row.id}!", claim=claim, relation=becomes))
+        made += found
     return made
 
 

@@ -174,3 +174,23 @@ def test_claims_beside_evidence_of_something_else_are_open(rows: list[TextRelati
     # Half of them have evidence of a source of any kind.
     same = [r.evidence in {o.evidence for o in rows if o.source == r.source} for r in made]
     assert 0.5 < sum(same) / len(same) < 0.9
+
+
+def test_negated_claims_come_in_pairs(rows: list[TextRelationRow]) -> None:
+    wanted = settings(negated=0.2)
+    pools = relation_pools(wanted, rows)
+    drawn = draw_epoch(wanted, pools, 0)
+    made = [r for r in drawn if r.id.endswith("!")]
+    others = {r.id: r for r in drawn if not r.id.endswith("!")}
+    assert {r.id for r in draw_epoch(settings(), pools, 0)} == others.keys()
+    assert len(made) == pytest.approx(0.2 * len(others), rel=0.05)
+    for row in made:
+        before = others[row.id.removesuffix("!")]
+        assert " was not opened" in row.claim or " was never opened" in row.claim
+        assert row.evidence == before.evidence
+        assert (before.relation, row.relation) in (
+            (TextRelation.SUPPORT, TextRelation.REFUTE),
+            (TextRelation.INSUFFICIENT, TextRelation.INSUFFICIENT),
+        )
+    found = Counter(str(r.relation) for r in made)
+    assert found["refute"] == found["insufficient"]

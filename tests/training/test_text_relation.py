@@ -137,6 +137,25 @@ def test_a_run_that_was_cut_off_ends_with_the_same_weights(
         train(settings(rows=120, debias=0.5), data, tmp_path / "cut")
 
 
+def test_the_weights_may_be_averaged_with_those_of_another_encoder(
+    data: Path, tmp_path: Path
+) -> None:
+    short = settings(rows=64, layers=1)
+    train(short, data, tmp_path / "first")
+    further = {"initial": tmp_path / "first" / "encoder", "seed": 1, "rows": 64, "layers": 1}
+    train(settings(**further), data, tmp_path / "second")
+    mean = settings(**further, averaged_with=tmp_path / "first" / "encoder", averaged_share=0.25)
+    train(mean, data, tmp_path / "mean")
+    first, second, averaged = (
+        load_file(tmp_path / name / "encoder" / "model.safetensors")
+        for name in ("first", "second", "mean")
+    )
+    for name, weight in averaged.items():
+        expected = 0.25 * first[name].float() + 0.75 * second[name].float()
+        assert torch.allclose(weight.float(), expected, atol=1e-3)
+    assert any(not torch.equal(averaged[name], second[name]) for name in averaged)
+
+
 def test_sources_held_out_are_scored_in_the_end(data: Path, tmp_path: Path) -> None:
     metrics = train(settings(rows=64, held_out=["two"]), data, tmp_path / "run")
     assert set(metrics["held_out_by_source"]) == {"two"}
