@@ -209,7 +209,7 @@ def main() -> None:
     parser.add_argument("--tune", action="store_true", help="fit the weights of reranking")
     parser.add_argument("--out", type=Path, default=Path("data/results/retrieval.json"))
     arguments = parser.parse_args()
-    encoders = Encoders.load(relation=EMBEDDED_RELATION)
+    encoders = Encoders.load(relation=EMBEDDED_RELATION, precision="auto")
     settings = read_yaml(arguments.config, TextRelationTraining)
     trained = read_text_relations([arguments.data / "text" / "train.jsonl.gz"])
     development = read_text_relations([arguments.data / "text" / "dev.jsonl.gz"])

@@ -14,25 +14,20 @@ from factcheck.records import Claim, Document
 from factcheck.retrieval import writer
 from factcheck.retrieval.engine import Engine
 from factcheck.retrieval.hits import Hit, ImageHit
-from factcheck.retrieval.lexical import inverse_frequency
-from factcheck.retrieval.manifest import TOKENS, Manifest
+from factcheck.retrieval.manifest import Manifest
 from factcheck.retrieval.policy import SourcePolicy
-from factcheck.retrieval.rows import Rows
+from factcheck.retrieval.reader import ANY_SOURCE, IndexReader, open_segments
 from factcheck.retrieval.search import Query, Relations, hybrid_search
-from factcheck.retrieval.segment import OpenSegment, Ranking
+from factcheck.retrieval.segment import OpenSegment
 from factcheck.retrieval.segment_writer import PASSAGES_AT_MOST, OnProgress, OnWarning
-from factcheck.retrieval.store import ImageRow, PassageRow
 from factcheck.retrieval.vectors import check_k
-from factcheck.retrieval.verify import HASHED_UP_TO
 from factcheck.settings import PassageSettings, SearchSettings
-
-_ANY = SourcePolicy()
 
 # How often opening is tried again because a writer was quicker.
 _TRIES = 20
 
 
-class EvidenceIndex:
+class EvidenceIndex(IndexReader):
     """A corpus of evidence on disk.
 
     Files are mapped into memory and texts read row by row: opening takes no time that grows with
@@ -59,14 +54,8 @@ class EvidenceIndex:
         encoders: Encoders | None,
         exact: bool,
     ) -> None:
-        self.folder = folder
-        self.manifest = manifest
-        self._segments = list(segments)
-        entries = [segment.entry for segment in segments]
-        self._passages = Rows("passage", [entry.passages for entry in entries])
-        self._images = Rows("picture", [entry.images for entry in entries])
+        super().__init__(folder, manifest, segments, exact)
         self._encoders = encoders
-        self._exact = exact
         self._loading = threading.Lock()
 
     @classmethod
@@ -163,7 +152,7 @@ class EvidenceIndex:
             _refuse_mismatch(folder, manifest, encoders)
         for _ in range(_TRIES):
             try:
-                segments = _open_segments(folder, manifest, thorough)
+                segments = open_segments(folder, manifest, thorough)
                 break
             except (InvalidInputError, OSError) as error:
                 newer = Manifest.read(folder)
@@ -250,21 +239,6 @@ class EvidenceIndex:
         writer.compact_index(self.folder, plan)
         return self.open(self.folder, self.encoders)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __len__(self) -> int:
-        """Number of passages that count."""
-        return self.manifest.passages
-
-    @property
-    def sha256(self) -> str:
-        """What names the index in verdicts; see `Manifest.sha256`."""
-        return self.manifest.sha256
-
     @property
     def encoders(self) -> Encoders:
         """The encoders that the index was built with, loaded if they were not given.
@@ -279,11 +253,6 @@ class EvidenceIndex:
                 self._encoders = encoders
             return self._encoders
 
-    def close(self) -> None:
-        """Release the files; the index cannot be searched any more."""
-        for segment in self._segments:
-            segment.close()
-
     def verify_encoders(self, encoders: Encoders) -> None:
         """Make sure that encoders are those that the index was built with.
 
@@ -297,7 +266,7 @@ class EvidenceIndex:
         claim: Claim,
         k: int = 10,
         settings: SearchSettings | None = None,
-        policy: SourcePolicy = _ANY,
+        policy: SourcePolicy = ANY_SOURCE,
     ) -> list[Hit]:
         """The passages that have most to say of a claim; see `search_many`."""
         return self.search_many([claim], k, settings, policy)[0]
@@ -307,7 +276,7 @@ class EvidenceIndex:
         claims: Sequence[Claim],
         k: int = 10,
         settings: SearchSettings | None = None,
-        policy: SourcePolicy = _ANY,
+        policy: SourcePolicy = ANY_SOURCE,
     ) -> list[list[Hit]]:
         """The passages that have most to say of each claim (`retrieval.search`).
 
@@ -357,7 +326,7 @@ class EvidenceIndex:
         queries: Sequence[Query],
         k: int = 10,
         settings: SearchSettings | None = None,
-        policy: SourcePolicy = _ANY,
+        policy: SourcePolicy = ANY_SOURCE,
         relations: Relations | None = None,
     ) -> list[list[Hit]]:
         """As `search_many`, for claims that are encoded already.
@@ -374,7 +343,7 @@ class EvidenceIndex:
         return hybrid_search(self, queries, k, settings, policy, relations)
 
     def search_vectors(
-        self, vectors: np.ndarray, k: int = 10, policy: SourcePolicy = _ANY
+        self, vectors: np.ndarray, k: int = 10, policy: SourcePolicy = ANY_SOURCE
     ) -> list[list[Hit]]:
         """The passages nearest to texts that are encoded already, by the dense channel alone.
 
@@ -391,7 +360,7 @@ class EvidenceIndex:
         return [[Hit.of(row, rows[row], score) for row, score in hits] for hits in found]
 
     def search_images(
-        self, vectors: np.ndarray, k: int = 10, policy: SourcePolicy = _ANY
+        self, vectors: np.ndarray, k: int = 10, policy: SourcePolicy = ANY_SOURCE
     ) -> list[list[ImageHit]]:
         """The pictures most like pictures that are encoded already.
 
@@ -406,159 +375,8 @@ class EvidenceIndex:
             UsageError: As for `search_vectors`.
         """
         found = self.nearest_pictures(vectors, k, policy)
-        rows = self._pictures_at({row for hits in found for row, _ in hits})
+        rows = self.images_at({row for hits in found for row, _ in hits})
         return [[ImageHit.of(row, rows[row], score) for row, score in hits] for hits in found]
-
-    def may_find(self, policy: SourcePolicy) -> bool:
-        """Whether a policy leaves any document to be found."""
-        return any(
-            (allowed := segment.allowed_documents(policy)) is None or bool(allowed.any())
-            for segment in self._segments
-        )
-
-    def nearest(self, vectors: np.ndarray, k: int, policy: SourcePolicy = _ANY) -> list[Ranking]:
-        """Rows of the passages of the highest cosine with each of (N, D) vectors."""
-        parts = [s.dense(vectors, k, policy, self._exact) for s in self._segments]
-        return self._passages.merged(parts, k, len(vectors))
-
-    def by_words(self, words: list[str], k: int, policy: SourcePolicy = _ANY) -> Ranking:
-        """Rows of the passages of the highest BM25 score for the words of a query."""
-        count = self._passages.count
-        rarity = {
-            word: inverse_frequency(
-                count, sum(segment.lexical.frequency(word) for segment in self._segments)
-            )
-            for word in set(words)
-        }
-        parts = [[segment.by_words(words, rarity, k, policy)] for segment in self._segments]
-        return self._passages.merged(parts, k, 1)[0]
-
-    def nearest_pictures(
-        self, vectors: np.ndarray, k: int, policy: SourcePolicy = _ANY
-    ) -> list[Ranking]:
-        """Rows of the pictures of the highest cosine with each of (N, C) vectors."""
-        parts = [segment.pictures(vectors, k, policy) for segment in self._segments]
-        return self._images.merged(parts, k, len(vectors))
-
-    def reposts(self, picture: int, policy: SourcePolicy = _ANY) -> list[int]:
-        """Rows of the pictures that have the fingerprint of a picture, but for a few bits."""
-        return [
-            int(start) + row
-            for start, segment in zip(self._images.starts, self._segments, strict=False)
-            for row in segment.reposts(picture, policy)
-        ]
-
-    def passages_beside(
-        self, image_rows: Sequence[int], vector: np.ndarray | None, at_most: int
-    ) -> dict[int, int]:
-        """For pictures, by row, the row of the passage of their document that speaks of a claim.
-
-        Args:
-            image_rows: The pictures.
-            vector: (D,) the claim's; None takes the document's first passage.
-            at_most: Passages of a document that are compared with it.
-        """
-        beside: dict[int, int] = {}
-        for place, local, _ in self._images.split(image_rows):
-            segment, start = self._segments[place], int(self._passages.starts[place])
-            documents = segment.metadata.image_documents()[local]
-            passages = segment.metadata.passages_of(map(int, documents))
-            for row, document in zip(local, documents, strict=True):
-                own = passages[int(document)][:at_most]
-                best = 0
-                if vector is not None and len(own) > 1:
-                    vectors = segment.passages.reconstruct_batch(np.array(own, dtype=np.int64))
-                    best = int(np.argmax(vectors @ vector))
-                beside[int(self._images.starts[place]) + int(row)] = start + own[best]
-        return beside
-
-    def passages_at(self, rows: Iterable[int]) -> dict[int, PassageRow]:
-        """Passages by row, with what is known of their documents."""
-        return self._passages.stored(
-            rows, lambda place, local: self._segments[place].metadata.passages(local)
-        )
-
-    def images_of(self, document_ids: Sequence[str]) -> list[tuple[int, ImageRow]]:
-        """The pictures of documents with their rows, in order; one without a picture adds none.
-
-        Raises:
-            InvalidInputError: There is no such document.
-        """
-        found: dict[str, tuple[int, ImageRow]] = {}
-        known: set[str] = set()
-        for start, segment in zip(self._images.starts, self._segments, strict=False):
-            rows = segment.metadata.rows_of(document_ids)
-            here = [name for name, row in rows.items() if segment.counts(row)]
-            known.update(here)
-            images = segment.metadata.images_of(here)
-            found |= {name: (int(start) + image.row, image) for name, image in images.items()}
-        for document_id in document_ids:
-            if document_id not in known:
-                raise self._unknown(document_id)
-        return [found[name] for name in dict.fromkeys(document_ids) if name in found]
-
-    def passage_vectors(self, rows: Sequence[int]) -> np.ndarray:
-        """(n, D) float32 vectors of passages, by row.
-
-        Raises:
-            UsageError: There is no such row.
-        """
-        return self._passages.gather(
-            rows,
-            lambda place, local: self._segments[place].passages.reconstruct_batch(local),
-            (self.manifest.text.dimension,),
-        )
-
-    def image_tokens(self, rows: Sequence[int]) -> np.ndarray:
-        """(n, T, C) float32 token grids of pictures, by row.
-
-        Raises:
-            UsageError: There is no such row.
-            InvalidInputError: The file holds what is no number.
-        """
-        image = self.manifest.image
-        return self._images.gather(rows, self._tokens_of, (image.tokens, image.dimension))
-
-    def image_vectors(self, rows: Sequence[int]) -> np.ndarray:
-        """(n, C) float32 pooled vectors of pictures, by row.
-
-        Raises:
-            UsageError: There is no such row.
-        """
-        return self._images.gather(
-            rows,
-            lambda place, local: self._segments[place].images.reconstruct_batch(local),
-            (self.manifest.image.dimension,),
-        )
-
-    def document(self, document_id: str) -> Document:
-        """The document of that id, its picture by absolute path.
-
-        Raises:
-            InvalidInputError: There is none.
-        """
-        for segment in self._segments:
-            row = segment.metadata.rows_of([document_id]).get(document_id)
-            if row is not None and segment.counts(row):
-                document = segment.metadata.document(document_id)
-                assert document is not None
-                return document
-        raise self._unknown(document_id)
-
-    def _pictures_at(self, rows: Iterable[int]) -> dict[int, ImageRow]:
-        return self._images.stored(
-            rows, lambda place, local: self._segments[place].metadata.images(local)
-        )
-
-    def _tokens_of(self, place: int, local: np.ndarray) -> np.ndarray:
-        segment = self._segments[place]
-        tokens: np.ndarray = segment.tokens[local].astype(np.float32)
-        if not np.isfinite(tokens).all():
-            raise InvalidInputError(f"{segment.folder / TOKENS}: a token is not a finite number")
-        return tokens
-
-    def _unknown(self, document_id: str) -> InvalidInputError:
-        return InvalidInputError(f"{self.folder}: no document '{document_id}' in the index")
 
 
 def picture_fingerprint(image: str | Path) -> int | None:
@@ -569,21 +387,6 @@ def picture_fingerprint(image: str | Path) -> int | None:
         InvalidInputError: It is no picture.
     """
     return fingerprint(decode(read_bytes(image), image, side=FINGERPRINT_SIDE))
-
-
-def _open_segments(folder: Path, manifest: Manifest, thorough: bool | None) -> list[OpenSegment]:
-    if thorough is None:
-        sizes = (file.size for segment in manifest.segments for file in segment.files.values())
-        thorough = sum(sizes) <= HASHED_UP_TO
-    segments: list[OpenSegment] = []
-    try:
-        for entry in manifest.segments:
-            segments.append(OpenSegment(folder, manifest, entry, thorough))
-    except BaseException:
-        for segment in segments:
-            segment.close()
-        raise
-    return segments
 
 
 def _is_unicode(text: str) -> bool:

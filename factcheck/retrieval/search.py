@@ -29,7 +29,7 @@ from factcheck.retrieval.store import PassageRow
 from factcheck.settings import SearchSettings
 
 if TYPE_CHECKING:
-    from factcheck.retrieval.index import EvidenceIndex
+    from factcheck.retrieval.reader import IndexReader
 
 Relations = Callable[[Sequence[tuple[str, str]]], np.ndarray]
 """From N claims, each with a passage, to (N, R) as `Encoders.relations` gives it."""
@@ -60,7 +60,7 @@ class Query:
 
 
 def hybrid_search(
-    index: "EvidenceIndex",
+    index: "IndexReader",
     queries: Sequence[Query],
     k: int,
     settings: SearchSettings,
@@ -126,7 +126,7 @@ def _each(
         rankings[place][channel] = ranking
 
 
-def _by_picture(index: "EvidenceIndex", query: Query, k: int, policy: SourcePolicy) -> Ranking:
+def _by_picture(index: "IndexReader", query: Query, k: int, policy: SourcePolicy) -> Ranking:
     """Passages of the documents whose pictures are most like the claim's, re-posts first."""
     assert query.picture is not None
     [nearest] = index.nearest_pictures(query.picture[None], k, policy)
@@ -154,7 +154,7 @@ def _fuse(rankings: dict[str, Ranking], constant: int) -> dict[int, float]:
 
 
 def _hits(
-    index: "EvidenceIndex",
+    index: "IndexReader",
     query: Query,
     rows: Sequence[int],
     stored: dict[int, PassageRow],

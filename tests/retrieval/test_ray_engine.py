@@ -1,12 +1,16 @@
 """Encoding on Ray gives the index that encoding in one process gives."""
 
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from factcheck.encoders import Encoders
-from factcheck.errors import InvalidInputError
+from factcheck.errors import InvalidInputError, PrerequisiteError
 from factcheck.records import Document
 from factcheck.retrieval import EvidenceIndex, engine
 from factcheck.retrieval.ray_engine import RayEngine
@@ -45,3 +49,42 @@ def test_two_workers_build_the_same_index(
         assert "bad.jpg: not an image" in warnings[0]
         with pytest.raises(InvalidInputError, match=r"bad\.jpg"):
             index.add([Document("worse", "Text.", image=bad)], engine=ray, strict=True)
+
+
+@pytest.fixture
+def cluster() -> Iterator[str]:
+    """The address of a cluster that runs on this machine already."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ray = str(Path(sys.executable).with_name("ray"))
+    head = [ray, "start", "--head", f"--port={port}", "--num-cpus=3", "--disable-usage-stats"]
+    quiet = {"check": True, "capture_output": True, "timeout": 120}
+    subprocess.run([*head, "--include-dashboard=false"], **quiet)  # type: ignore[call-overload]
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        subprocess.run([ray, "stop", "--force"], **quiet)  # type: ignore[call-overload]
+
+
+@pytest.mark.slow
+def test_a_cluster_that_is_there_builds_the_same_index(
+    cluster: str,
+    documents: list[Document],
+    encoders: Encoders,
+    built: Path,
+    tiny_image_encoder_folder: Path,
+    tmp_path: Path,
+) -> None:
+    local = EvidenceIndex.open(built, encoders)
+    with RayEngine.start("embedded", str(tiny_image_encoder_folder), 2, cluster) as ray:
+        index = EvidenceIndex.build(documents, tmp_path / "i", encoders, engine=ray)
+    assert index.sha256 == local.sha256
+
+
+def test_no_cluster_answers(tiny_image_encoder_folder: Path) -> None:
+    with (
+        pytest.raises(PrerequisiteError, match=r"127\.0\.0\.1:9: no Ray cluster answers there"),
+        RayEngine.start("embedded", str(tiny_image_encoder_folder), 2, "127.0.0.1:9"),
+    ):
+        raise AssertionError("nothing is there")
