@@ -242,7 +242,7 @@ def architecture_of(network: TwinsSVT, side: int) -> TwinsSvtSettings:
         side: Side of the square input that it is to have, pixels.
     """
     shape = shape_of(network.state_dict(), "the network")
-    local = [stage.blocks[0].attention for stage in network.stages]  # type: ignore[union-attr]
+    local = [stage.blocks[0].attention for stage in network.stages]  # type: ignore[index, union-attr]
     return TwinsSvtSettings.model_validate(
         {
             **asdict(shape),

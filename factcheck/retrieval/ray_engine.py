@@ -5,6 +5,7 @@ Pictures are read where the worker is, so their files must be found there under 
 """
 
 import json
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,9 @@ from factcheck.errors import FactcheckError, InvalidInputError, PrerequisiteErro
 from factcheck.retrieval.engine import EncodedPictures, encode_passages, encode_pictures
 
 Row = dict[str, Any]
+
+# Seconds in which a cluster must take a connection.
+_ANSWERS_WITHIN = 10.0
 
 
 class RayEngine:
@@ -57,6 +61,8 @@ class RayEngine:
             raise PrerequisiteError(
                 "--engine ray needs Ray: pip install 'factcheck[ray]'"
             ) from error
+        if address is not None and address != "auto":
+            _refuse_unreachable(address)
         try:
             # One more than encode: Ray Data moves batches in tasks of its own, and waits for ever
             # where the encoding workers hold every processor.
@@ -68,7 +74,8 @@ class RayEngine:
                 log_to_driver=False,
                 **local,
             )
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (ConnectionError, RuntimeError, ValueError, SystemExit) as error:
+            # Ray ends the process where what answers is no cluster of its own.
             raise PrerequisiteError(f"--address {address}: no Ray cluster answers there") from error
         try:
             context = ray.data.DataContext.get_current()
@@ -122,6 +129,19 @@ class RayEngine:
         except RayError as error:
             reason = str(error).strip().splitlines()[-1]
             raise RunError(f"the Ray cluster could not encode a batch ({reason})") from error
+
+
+def _refuse_unreachable(address: str) -> None:
+    """Find out in seconds what Ray finds out in five minutes.
+
+    Raises:
+        PrerequisiteError: Nothing answers at the address.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=_ANSWERS_WITHIN).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise PrerequisiteError(f"--address {address}: no Ray cluster answers there") from error
 
 
 class _Worker:

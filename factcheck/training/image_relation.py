@@ -158,7 +158,7 @@ def train_image_relation(
 def picture_pairs(folder: Path, split: str) -> list[PicturePair]:
     """The pairs of a split of which both pictures have files and the truth is known."""
     return [
-        PicturePair(row.claim.image, row.document.image, row.same_picture)
+        PicturePair(Path(row.claim.image), Path(row.document.image), row.same_picture)
         for row in read_factify2(folder, split)
         if row.claim.image is not None
         and row.document.image is not None

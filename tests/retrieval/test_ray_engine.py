@@ -82,9 +82,11 @@ def test_a_cluster_that_is_there_builds_the_same_index(
     assert index.sha256 == local.sha256
 
 
-def test_no_cluster_answers(tiny_image_encoder_folder: Path) -> None:
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "ray://127.0.0.1:9", "nowhere"])
+def test_no_cluster_answers(tiny_image_encoder_folder: Path, address: str) -> None:
+    pytest.importorskip("ray")
     with (
-        pytest.raises(PrerequisiteError, match=r"127\.0\.0\.1:9: no Ray cluster answers there"),
-        RayEngine.start("embedded", str(tiny_image_encoder_folder), 2, "127.0.0.1:9"),
+        pytest.raises(PrerequisiteError, match=f"{address}: no Ray cluster answers there"),
+        RayEngine.start("embedded", str(tiny_image_encoder_folder), 2, address),
     ):
         raise AssertionError("nothing is there")
