@@ -58,6 +58,22 @@ def test_a_plain_negation_is_read(checker: FactChecker) -> None:
     assert found == [TextRelation.SUPPORT, TextRelation.REFUTE, TextRelation.INSUFFICIENT]
 
 
+def test_a_text_on_another_subject_leaves_a_claim_open(checker: FactChecker) -> None:
+    assert checker.encoders.relation is not None
+    passage = "Engineers closed the old bridge on Monday after cracks were found."
+    claims = (
+        "The museum sells postcards.",
+        "Vaccines cause a rise in deaths among the young.",
+        "The minister resigned after the vote.",
+        "Sea level has fallen since 1990.",
+        "The film won three Academy Awards in 1994.",
+        "The president was born in Kenya.",
+    )
+    logits = checker.encoders.relation.encode([(claim, passage) for claim in claims]).logits
+    found = [TEXT_RELATIONS[place] for place in logits.argmax(axis=1)]
+    assert found == [TextRelation.INSUFFICIENT] * len(claims)
+
+
 def test_re_posted_photographs_find_their_originals(checker: FactChecker) -> None:
     def grids(folder: str, names: tuple[str, ...]) -> torch.Tensor:
         images = [Image.open(DEMO / folder / f"{name}.jpg").convert("RGB") for name in names]
