@@ -93,8 +93,7 @@ class FactChecker:
             cache: A file to keep encodings in.
             ocr: Read the text in pictures whose OCR text is not given (extra `ocr`).
             precision: Number format that the encoders compute in: `auto` is the fastest that the
-                processor has, `float32` gives the same verdicts on every machine, whatever else is
-                asked with them.
+                processor has; with `float32` verdicts do not depend on whether it has bfloat16.
 
         Raises:
             MissingResourceError: There is no checkpoint or encoder.

@@ -31,8 +31,8 @@ Precision = Annotated[
     str,
     typer.Option(
         "--precision",
-        help="Number format of the encoders: auto is the fastest that the processor has, float32 "
-        "gives the same figures on every machine.",
+        help="Number format of the encoders: auto is the fastest that the processor has; with "
+        "float32 figures do not depend on whether it has bfloat16.",
         metavar="auto|float32|bfloat16",
     ),
 ]

@@ -39,6 +39,7 @@ from factcheck.errors import FactcheckError, InvalidInputError
 from factcheck.evaluation.copies import pooled_cosine, token_match
 from factcheck.settings import ImageRelationTraining
 from factcheck.training.loop import (
+    STEP_COLUMNS,
     OnProgress,
     Resumable,
     append_row,
@@ -48,14 +49,13 @@ from factcheck.training.loop import (
     own_part,
     rising_and_falling,
     start_accelerator,
+    step_row,
 )
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 log = logging.getLogger(__name__)
-
-_COLUMNS = ("step", "seconds", "learning_rate", "loss")
 
 
 @dataclass(frozen=True)
@@ -285,13 +285,8 @@ def _fit(
         last = step + 1 == len(batches)
         if accelerator.is_main_process and ((step + 1) % settings.checkpoint_every == 0 or last):
             checkpoint.save(model, optimiser, step + 1)
-            row: dict[str, object] = {
-                "step": step + 1,
-                "seconds": round(time.perf_counter() - started, 1),
-                "learning_rate": f"{rate:.2e}",
-                "loss": round(float(np.mean(losses)), 4),
-            }
-            append_row(out / "log.csv", _COLUMNS, row)
+            row = step_row(step + 1, time.perf_counter() - started, rate, losses)
+            append_row(out / "log.csv", STEP_COLUMNS, row)
             losses.clear()
 
 

@@ -173,6 +173,27 @@ class Resumable:
         return step
 
 
+STEP_COLUMNS = ("step", "seconds", "learning_rate", "loss")
+"""Columns of the log of a run whose steps are all of a kind."""
+
+
+def step_row(step: int, seconds: float, rate: float, losses: Sequence[float]) -> dict[str, object]:
+    """A row of such a log.
+
+    Args:
+        step: Steps done.
+        seconds: Since the run began or was taken up.
+        rate: The learning rate.
+        losses: Of the steps since the last row; their mean is written.
+    """
+    return {
+        "step": step,
+        "seconds": round(seconds, 1),
+        "learning_rate": f"{rate:.2e}",
+        "loss": round(sum(losses) / len(losses), 4),
+    }
+
+
 def append_row(path: Path, columns: Sequence[str], row: dict[str, object]) -> None:
     """Add a row to a CSV file, whose head is written with the first."""
     new = not path.exists()

@@ -44,6 +44,7 @@ from factcheck.records import TEXT_RELATIONS, Document
 from factcheck.retrieval import split_passages
 from factcheck.settings import TextRelationTraining
 from factcheck.training.loop import (
+    STEP_COLUMNS,
     OnProgress,
     Resumable,
     append_row,
@@ -53,6 +54,7 @@ from factcheck.training.loop import (
     own_part,
     rising_and_falling,
     start_accelerator,
+    step_row,
 )
 
 if TYPE_CHECKING:
@@ -60,8 +62,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 log = logging.getLogger(__name__)
-
-_COLUMNS = ("step", "seconds", "learning_rate", "loss")
 
 
 @dataclass(frozen=True)
@@ -349,13 +349,8 @@ def _fit(
         last = step + 1 == len(batches)
         if accelerator.is_main_process and ((step + 1) % settings.checkpoint_every == 0 or last):
             checkpoint.save(network, optimiser, step + 1)
-            row = {
-                "step": step + 1,
-                "seconds": round(time.perf_counter() - started, 1),
-                "learning_rate": f"{rate:.2e}",
-                "loss": round(float(np.mean(losses)), 4),
-            }
-            append_row(out / "log.csv", _COLUMNS, row)
+            row = step_row(step + 1, time.perf_counter() - started, rate, losses)
+            append_row(out / "log.csv", STEP_COLUMNS, row)
             losses.clear()
 
 
