@@ -18,6 +18,7 @@ from factcheck.encoders.twins_svt import (
     TwinsSVT,
     merge_squares,
 )
+from factcheck.encoders.twins_svt_compile import compile_for_inference
 from factcheck.encoders.twins_svt_onnx import export_onnx
 from factcheck.errors import InvalidInputError, MissingResourceError, PrerequisiteError
 
@@ -267,6 +268,25 @@ def test_torch_compile_with_its_default_backend() -> None:
             assert torch.allclose(
                 compiled(images(*size)).tokens, network(images(*size)).tokens, atol=1e-4
             )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_compiled_for_inference_takes_any_batch() -> None:
+    network = shallow_network()
+    compiled = compile_for_inference(network)
+    for batch in (2, 5, 3):
+        given = images(64, 64, batch=batch)
+        with torch.inference_mode():
+            expected = network(given)
+        for one, other in zip(compiled(given), expected, strict=True):
+            assert torch.allclose(one, other, atol=1e-4)
+
+
+def test_compiling_without_a_compiler_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", (None, "no-such-compiler"))
+    with pytest.raises(PrerequisiteError, match=r"needs a C\+\+ compiler"):
+        compile_for_inference(shallow_network())(images(64, 64))
 
 
 def test_onnx_has_dynamic_batch_height_and_width(tmp_path: Path) -> None:
