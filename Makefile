@@ -93,6 +93,7 @@ train-image-encoder: $(INSTALLED)
 	$(BIN)/factcheck train configs/image-encoder-160.yaml --data $(DATA) --out build/image-encoder-160
 	$(BIN)/factcheck train configs/image-encoder-160-again.yaml --data $(DATA) \
 	  --out build/image-encoder-160-again
+	$(BIN)/factcheck train configs/copy-readout.yaml --data $(DATA) --out build/copy-readout
 
 define require_data
 	@test -d "$(DATA)" || { echo "name the data folder: make $@ DATA=FOLDER" >&2; exit 2; }

@@ -135,6 +135,29 @@ class ImageEncoderTraining(Settings):
     seed: int = 0
 
 
+class CopyReadoutTraining(Settings):
+    """A fit of what tells copies by token grids (`training.copy_readout`).
+
+    Attributes:
+        image_encoder: `embedded` or a folder, as `ImageEncoder.load` takes it.
+        photographs: Folders of photographs, relative to the data folder.
+        share: Photographs fitted on, none that the image encoder was trained on.
+        validation_share: Photographs measured on.
+        rounds: How often each is edited.
+        inverse_regularisation: C of the logistic regression.
+        seed: Of the edits and the pairs.
+    """
+
+    kind: Literal["copy-readout"]
+    image_encoder: str = "embedded"
+    photographs: list[Path]
+    share: Share = (0.75, 0.88)
+    validation_share: Share = (0.88, 0.92)
+    rounds: int = Field(6, ge=1)
+    inverse_regularisation: float = Field(1.0, gt=0)
+    seed: int = 0
+
+
 class FusionHeadSettings(Settings):
     """Shape of the fusion head (`fusion.head`).
 
@@ -411,6 +434,7 @@ class StagedTraining(Settings):
 
 Training = (
     ImageEncoderTraining
+    | CopyReadoutTraining
     | FusionTraining
     | TextRelationTraining
     | ImageRelationTraining

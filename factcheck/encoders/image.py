@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from factcheck import pictures
+from factcheck.encoders.image_match import CopyReadout
 from factcheck.encoders.precision import Precision, best_device, number_format
 from factcheck.encoders.twins_svt import TwinsSVT
 from factcheck.encoders.twins_svt_weights import load_weights, shape_of, timm_model
@@ -100,6 +101,7 @@ class ImageEncoder:
         tokens: Number T of tokens of a picture.
         transform: From pictures to what the network takes.
         device: Where the network is.
+        copies: Tells copies from other pictures by their token grids; None where none was fitted.
     """
 
     def __init__(
@@ -113,6 +115,7 @@ class ImageEncoder:
         self.transform = transform
         self.device = device or torch.device("cpu")
         self.network = network.eval()
+        self.copies: CopyReadout | None = None
         self._converted: dict[torch.dtype, TwinsSVT] = {}
         self.sha256 = weights_hash(self.network)
         self.network.to(self.device)
@@ -147,7 +150,9 @@ class ImageEncoder:
     def _from_folder(cls, folder: Path, device: torch.device | None = None) -> Self:
         config, network = read_image_encoder(folder)
         transform = ImageTransform(config.architecture.side, config.mean, config.std)
-        return cls(folder.name, network, transform, device)
+        encoder = cls(folder.name, network, transform, device)
+        encoder.copies = CopyReadout.from_folder(folder, encoder.tokens)
+        return encoder
 
     @classmethod
     def _from_timm(cls, name: str) -> Self:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from factcheck.settings import (
+    CopyReadoutTraining,
     FusionTraining,
     ImageRelationTraining,
     StagedTraining,
@@ -49,6 +50,10 @@ def train(
         from factcheck.training.image_relation import train_image_relation
 
         return train_image_relation(settings, data, out, on_progress)
+    if isinstance(settings, CopyReadoutTraining):
+        from factcheck.training.copy_readout import train_copy_readout
+
+        return train_copy_readout(settings, data, out, on_progress)
     if isinstance(settings, StagedTraining):
         from factcheck.training.staged import train_in_stages
 
