@@ -1,5 +1,6 @@
 """The models in the package: they load without a network, fit each other, and do their job."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,16 @@ COPIES = {
 @pytest.fixture(scope="module")
 def checker() -> FactChecker:
     return FactChecker.load()
+
+
+def demo_grids(encoder: ImageEncoder) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token grids of the re-posted photographs of the demo and of their originals."""
+
+    def grids(folder: str, names: Iterable[str]) -> torch.Tensor:
+        images = [Image.open(DEMO / folder / f"{name}.jpg").convert("RGB") for name in names]
+        return torch.from_numpy(encoder.encode(images).tokens)
+
+    return grids("claim-images", COPIES), grids("images", ORIGINALS)
 
 
 def test_the_image_encoder_is_small_enough_for_a_package() -> None:
@@ -75,11 +86,7 @@ def test_a_text_on_another_subject_leaves_a_claim_open(checker: FactChecker) -> 
 
 
 def test_re_posted_photographs_find_their_originals(checker: FactChecker) -> None:
-    def grids(folder: str, names: tuple[str, ...]) -> torch.Tensor:
-        images = [Image.open(DEMO / folder / f"{name}.jpg").convert("RGB") for name in names]
-        return torch.from_numpy(checker.encoders.image.encode(images).tokens)
-
-    copies, originals = grids("claim-images", tuple(COPIES)), grids("images", ORIGINALS)
+    copies, originals = demo_grids(checker.encoders.image)
     count = len(ORIGINALS)
     scores = np.stack(
         [token_match(copy[None].expand(count, -1, -1), originals).numpy() for copy in copies]
@@ -101,3 +108,15 @@ def test_the_checker_tells_a_re_posted_photograph_from_another(checker: FactChec
     assert same.image_relation is not None
     assert other.image_relation is not None
     assert same.image_relation > 0.9 > 0.1 > other.image_relation
+
+
+def test_the_readout_of_token_grids_knows_re_posted_photographs(checker: FactChecker) -> None:
+    readout = checker.encoders.image.copies
+    assert readout is not None
+    copies, originals = demo_grids(checker.encoders.image)
+    for copy, original in zip(copies, COPIES.values(), strict=True):
+        with torch.inference_mode():
+            logits = readout(copy[None].expand(len(ORIGINALS), -1, -1), originals)
+        assert [name for name, logit in zip(ORIGINALS, logits, strict=True) if logit > 0] == [
+            original
+        ]

@@ -5,7 +5,8 @@ retrieved evidence become tokens of one Transformer encoder. Added to it are com
 (absolute difference and product of the two sides, as InferSent, arXiv:1705.02364, and MultiCheck,
 arXiv:2508.05097, use them; of claim and passage also what a cross-encoder reads in them,
 `encoders.relation`), the token grids of both pictures rather than one vector each, and a
-label that follows from its two factors.
+label that follows from its two factors. What the encoders tell by themselves, the relation of a
+document and how well two grids match (`encoders.image_match`), also comes straight to the readouts.
 
 Sequence, with K passages and T image tokens a side:
 
@@ -24,6 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from factcheck.encoders.image_match import CopyReadout, match_features, match_width
 from factcheck.encoders.relation import RELATIONS, document_logits
 from factcheck.fusion.inputs import FusionBatch
 from factcheck.fusion.signals import SIGNALS
@@ -78,7 +80,11 @@ class FusionHead(nn.Module):
         self.from_signals = _mlp(1 + len(SIGNALS), width, settings.dropout)
         self.input_dropout = nn.Dropout(settings.input_dropout)
         self.compare_images = _mlp(2 * image_dimension, width, settings.dropout)
-        self.from_matches = _mlp(1 + 2 * image_tokens, width, settings.dropout)
+        self.from_matches = _mlp(match_width(image_tokens), width, settings.dropout)
+        # What the grids themselves say of the pictures comes straight to the readout, too.
+        self.from_copies = nn.Linear(match_width(image_tokens), 1)
+        nn.init.zeros_(self.from_copies.weight)
+        nn.init.zeros_(self.from_copies.bias)
         self.reads_relations = relation_width > 0
         if self.reads_relations:
             self.from_relations = _mlp(relation_width, width, settings.dropout)
@@ -108,15 +114,25 @@ class FusionHead(nn.Module):
         self.text_relation = nn.Linear(width, 3)
         self.image_relation = nn.Linear(width, 1)
 
+    def start_from(self, copies: CopyReadout) -> None:
+        """Begin with what an image encoder's readout knows of copies."""
+        self.from_copies.load_state_dict(copies.linear.state_dict())
+
     def forward(self, batch: FusionBatch) -> Relations:
         """The relations of B examples."""
         batch = self._reduced(batch)
-        tokens, present = self.tokens(batch)
+        matches = match_features(batch.claim_image, batch.evidence_image)
+        if "image-tokens" in self.without:
+            matches[:, 1:] = 0.0  # all but the cosine of the pooled vectors
+        tokens, present = self._tokens(batch, matches)
         fused = self.encoder(tokens, src_key_padding_mask=~present)
         text = self.text_relation(fused[:, 0])
         if self.reads_relations:
             text = text + self.from_document(_document(batch))
-        image = self.image_relation(fused[:, 1]).squeeze(-1)
+        image = self.image_relation(fused[:, 1])
+        if "comparisons" not in self.without:
+            image = image + self.from_copies(matches)
+        image = image.squeeze(-1)
         both = batch.has_claim_image & batch.has_evidence_image
         return Relations(text, image, label_log_probabilities(text, image, both))
 
@@ -138,7 +154,7 @@ class FusionHead(nn.Module):
             batch = replace(batch, has_claim_ocr=none, has_evidence_ocr=none)
         return batch
 
-    def tokens(self, batch: FusionBatch) -> tuple[Tensor, Tensor]:
+    def _tokens(self, batch: FusionBatch, matches: Tensor) -> tuple[Tensor, Tensor]:
         """All tokens (B, L, width) and where they are present (B, L)."""
         always = torch.ones_like(batch.has_claim_image)[:, None]
         both_images = batch.has_claim_image & batch.has_evidence_image
@@ -174,7 +190,9 @@ class FusionHead(nn.Module):
                 batch.has_passage & compared,
             ),
             (
-                self._typed(self._image_comparison(batch)[:, None], "image comparison", "both"),
+                self._typed(
+                    self._image_comparison(batch, matches)[:, None], "image comparison", "both"
+                ),
                 both_images[:, None] & compared,
             ),
         ]
@@ -210,23 +228,15 @@ class FusionHead(nn.Module):
             compared = compared + self.from_relations(read)
         return compared
 
-    def _image_comparison(self, batch: FusionBatch) -> Tensor:
-        """(B, width): pooled difference, product and cosine, and the late interaction of the grids.
-
-        For each token of one side the cosine of its best match on the other, sorted so that it does
-        not matter where in the picture the match lies: a crop or a caption leaves some tokens
-        without a match and the others with a good one, which one pooled vector would blur.
-        """
+    def _image_comparison(self, batch: FusionBatch, matches: Tensor) -> Tensor:
+        """(B, width): pooled difference and product, and how the grids match (`match_features`)."""
         claim, evidence = batch.claim_image, batch.evidence_image
         pooled_claim, pooled_evidence = _unit(claim.mean(dim=1)), _unit(evidence.mean(dim=1))
         product = pooled_claim * pooled_evidence
         scale = product.shape[-1] ** 0.5
         difference = (pooled_claim - pooled_evidence).abs() * scale
-        cosines = _unit(claim) @ _unit(evidence).transpose(1, 2)
-        matches = [cosines.amax(dim=2).sort(dim=1).values, cosines.amax(dim=1).sort(dim=1).values]
-        cosine = product.sum(dim=-1, keepdim=True)
         vectors = self.input_dropout(torch.cat([difference, product * scale * scale], dim=-1))
-        matched = self.from_matches(_MATCH_SCALE * torch.cat([cosine, *matches], dim=-1))
+        matched = self.from_matches(_MATCH_SCALE * matches)
         compared: Tensor = self.compare_images(vectors) + matched
         return compared
 

@@ -131,6 +131,8 @@ def train_fusion(
             image_tokens=encoders.image.tokens,
         )
         head = build_head(config)
+        if encoders.image.copies is not None:
+            head.start_from(encoders.image.copies)
         best = _fit(head, encoders, train, stop, settings, out / "log.csv", accelerator, report)
         if accelerator.is_main_process:
             # Weights are kept in half precision: what is calibrated must be what will be used.

@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 import pytest
 import torch
 
+from factcheck.encoders.image_match import CopyReadout, match_features
 from factcheck.fusion.head import FusionHead, label_log_probabilities
 from factcheck.fusion.inputs import FusionBatch
 from factcheck.fusion.signals import SIGNALS
@@ -125,6 +126,17 @@ def test_a_head_without_comparisons_does_not_read_what_only_they_do(batch: Fusio
     assert torch.equal(head(batch).text, head(noise).text)
 
 
+def test_a_head_starts_from_what_the_image_encoder_knows_of_copies(batch: FusionBatch) -> None:
+    settings = FusionHeadSettings(width=32, heads=4, layers=1)
+    head = FusionHead(settings, TEXT, IMAGE, TOKENS, RELATION).eval()
+    before = head(batch).image
+    readout = CopyReadout(TOKENS)
+    head.start_from(readout)
+    with torch.inference_mode():
+        known = readout(batch.claim_image, batch.evidence_image)
+        assert torch.allclose(head(batch).image, before + known, atol=1e-5)
+
+
 def test_a_batch_gives_what_single_examples_give(head: FusionHead, batch: FusionBatch) -> None:
     together = head(batch)
     for row in range(4):
@@ -133,9 +145,15 @@ def test_a_batch_gives_what_single_examples_give(head: FusionHead, batch: Fusion
         assert torch.allclose(head(one).label[0], together.label[row], atol=1e-4)
 
 
-def test_the_image_comparison_ignores_where_a_token_lies(
+def test_where_a_token_lies_tells_how_matches_are_placed_and_nothing_else(
     head: FusionHead, batch: FusionBatch
 ) -> None:
     mirrored = replace(batch, evidence_image=batch.evidence_image.flip(1))
-    before, after = head._image_comparison(batch), head._image_comparison(mirrored)
-    assert torch.allclose(before, after, atol=1e-5)
+    pairs = [match_features(b.claim_image, b.evidence_image) for b in (batch, mirrored)]
+    before, after = (
+        head._image_comparison(b, m) for b, m in zip((batch, mirrored), pairs, strict=True)
+    )
+    assert not torch.allclose(before, after, atol=1e-3)
+    placed = 1 + 2 * TOKENS
+    pairs[1][:, placed:] = pairs[0][:, placed:]
+    assert torch.allclose(before, head._image_comparison(mirrored, pairs[1]), atol=1e-5)
