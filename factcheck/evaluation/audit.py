@@ -44,10 +44,10 @@ def audit(
         on_progress: Called as the work goes on.
 
     Returns:
-        Plain types: `schema_version`, `folder`, `model` (hash of the checkpoint), `seed`, and
-        `splits`, by `train` and `val` the `name`, `rows`, `labels` (rows of each) and the hashes of
-        `datasets.doctor.identify`; then what `audit_splits` gives; then `findings`, a list of
-        sentences (`findings.find`).
+        Plain types: `schema_version`, `folder`, `model` (hash of the checkpoint), `precision`
+        (number format that the encoders computed in), `seed`, and `splits`, by `train` and `val`
+        the `name`, `rows`, `labels` (rows of each) and the hashes of `datasets.doctor.identify`;
+        then what `audit_splits` gives; then `findings`, a list of sentences (`findings.find`).
 
     Raises:
         UsageError: Both splits are the same one.
@@ -67,6 +67,7 @@ def audit(
         "schema_version": 1,
         "folder": str(folder),
         "model": checker.checkpoint.sha256,
+        "precision": checker.encoders.precision,
         "seed": seed,
         "splits": {
             role: {

@@ -76,7 +76,8 @@ def markdown(result: dict[str, Any]) -> str:
         "",
         *(line for note in _NOTES for line in (note, "")),
         f"Data: `{val['name']}.csv` {val['csv_sha256']}, `{train['name']}.csv` "
-        f"{train['csv_sha256']}. Model: {result['model']}.",
+        f"{train['csv_sha256']}. Model: {result['model']}, encoders in "
+        f"{result['precision']}.",
     ]
     return "".join(f"{line}\n" for line in lines)
 

@@ -35,7 +35,16 @@ def test_an_audit(
 
     # The other way round, from what the cache holds; small splits train fast.
     swapped = command(
-        *given, "--train", "val", "--val", "test", "--cache", tmp_path / "cache.sqlite", "--json"
+        *given,
+        "--train",
+        "val",
+        "--val",
+        "test",
+        "--cache",
+        tmp_path / "cache.sqlite",
+        "--json",
+        "--precision",
+        "float32",
     )
     assert swapped.code == 0
     assert swapped.err == ""
@@ -46,6 +55,8 @@ def test_an_audit(
         ("test", 40),
     ]
     assert swapped.envelope["result"]["model"] == result["model"]
+    assert swapped.envelope["result"]["precision"] == "float32"
+    assert result["precision"] in ("float32", "bfloat16")
 
 
 def test_what_it_refuses(
