@@ -27,6 +27,7 @@ from results import origin, write_results
 from scipy.stats import bootstrap
 from sklearn.linear_model import Ridge
 
+from factcheck.datasets.compose_pictures import open_photograph
 from factcheck.datasets.lookalikes import Lookalikes
 from factcheck.datasets.photographs import Photograph, list_photographs
 from factcheck.encoders import ImageEncoder, TextEncoder
@@ -39,7 +40,7 @@ from factcheck.evaluation.copies import (
     separation,
     token_match,
 )
-from factcheck.training.copy_readout import edited_copies, open_photograph
+from factcheck.training.copy_readout import edited_copies
 from factcheck.training.teacher import encode_images, load_teacher
 
 FOLDERS = ("photos/newsimages", "photos/visual7w")

@@ -18,9 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import PIL
-from PIL import Image
 
-from factcheck.datasets.compose_pictures import Picture, Progress, make_pictures, read_picture
+from factcheck.datasets.compose_pictures import Picture, Progress, make_pictures, open_photograph
 from factcheck.datasets.compose_plan import PlannedRow, PlannedSide, plan_split
 from factcheck.datasets.compose_settings import ComposeSettings
 from factcheck.datasets.compose_texts import choose_texts
@@ -90,7 +89,9 @@ def compose(
     texts = choose_texts(settings, read_text_relations([data / path for path in settings.text]))
     photographs = list_photographs([data / folder for folder in settings.photographs])
     plan = {
-        split: plan_split(settings, split, pairs, _within(settings, split, photographs), _open)
+        split: plan_split(
+            settings, split, pairs, _within(settings, split, photographs), open_photograph
+        )
         for split, pairs in texts.items()
     }
     composed = Composed(out, *_count(plan))
@@ -138,10 +139,6 @@ def _within(
 ) -> list[Photograph]:
     low, high = settings.photograph_shares.by_split()[split]
     return [photograph for photograph in photographs if low <= photograph.share < high]
-
-
-def _open(photograph: Photograph) -> Image.Image:
-    return read_picture(photograph.path)
 
 
 def _pictures(

@@ -11,6 +11,7 @@ from random import Random
 from PIL import Image
 
 from factcheck.datasets.photo_edits import heavy_copy, light_copy, text_bar
+from factcheck.datasets.photographs import Photograph
 
 Progress = Callable[[int, int], None]
 """Called with the number of pictures made and of all pictures."""
@@ -47,6 +48,11 @@ def read_picture(path: Path) -> Image.Image:
     from factcheck.pictures import decode, read_bytes
 
     return decode(read_bytes(path), path)
+
+
+def open_photograph(photograph: Photograph) -> Image.Image:
+    """Read a photograph, RGB; see `read_picture`."""
+    return read_picture(photograph.path)
 
 
 def make_pictures(pictures: Sequence[Picture], workers: int, on_progress: Progress | None) -> None:

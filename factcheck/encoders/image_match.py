@@ -22,10 +22,13 @@ READOUT_FILE = "copies.safetensors"
 """Name of a readout in the folder of its image encoder."""
 
 _PLACEMENT = 8
+"""Numbers that `_placement` gives for a side."""
+
 _SHARPNESS = 10.0
 """Weighs a token in its placement by the exponential of so many times its best cosine."""
 
 _STEEPEST = 4.0
+"""Slopes are cut to this: no edit enlarges more, and a line through few points may be any."""
 
 
 def match_width(tokens: int) -> int:

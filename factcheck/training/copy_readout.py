@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from factcheck.datasets.compose_pictures import open_photograph
 from factcheck.datasets.lookalikes import Lookalikes
 from factcheck.datasets.photo_edits import heavy_copy, light_copy
 from factcheck.datasets.photographs import Photograph, list_photographs
@@ -149,9 +150,3 @@ def fit_readout(
         readout.linear.weight.copy_(torch.from_numpy(weights))
         readout.linear.bias.copy_(torch.from_numpy(model.intercept_ - weights @ scaler.mean_))
     return readout.eval()
-
-
-def open_photograph(photograph: Photograph) -> Image.Image:
-    """A photograph, unedited, RGB."""
-    with Image.open(photograph.path) as image:
-        return image.convert("RGB")
