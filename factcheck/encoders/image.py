@@ -4,7 +4,6 @@ The network is a Twins-SVT (`twins_svt`). The interface is one class, so that an
 its place without a change elsewhere.
 """
 
-import copy
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -19,7 +18,7 @@ from torch import Tensor
 
 from factcheck import pictures
 from factcheck.encoders.image_match import CopyReadout
-from factcheck.encoders.precision import Precision, best_device, number_format
+from factcheck.encoders.precision import NumberFormats, Precision, best_device, number_format
 from factcheck.encoders.twins_svt import TwinsSVT
 from factcheck.encoders.twins_svt_weights import load_weights, shape_of, timm_model
 from factcheck.encoders.weights import read_weights, weights_hash
@@ -116,7 +115,7 @@ class ImageEncoder:
         self.device = device or torch.device("cpu")
         self.network = network.eval()
         self.copies: CopyReadout | None = None
-        self._converted: dict[torch.dtype, TwinsSVT] = {}
+        self._formats = NumberFormats(self.network)
         self.sha256 = weights_hash(self.network)
         self.network.to(self.device)
         with torch.inference_mode():
@@ -208,8 +207,8 @@ class ImageEncoder:
         Raises:
             PrerequisiteError: bfloat16 was asked for by name and the processor does not have it.
         """
-        network = self._in(number_format(precision, self.device))
-        dtype = next(network.parameters()).dtype
+        dtype = number_format(precision, self.device)
+        network = self._formats[dtype]
         tokens = np.zeros((len(pixels), self.tokens, self.dimension), dtype=np.float32)
         for start in range(0, len(pixels), batch_size):
             batch = torch.stack(list(pixels[start : start + batch_size]))
@@ -217,14 +216,6 @@ class ImageEncoder:
                 grid, _ = network(self.transform.normalise(batch).to(self.device, dtype))
             tokens[start : start + len(batch)] = grid.float().cpu().numpy()
         return ImageEncodings(tokens, pool(tokens))
-
-    def _in(self, dtype: torch.dtype) -> TwinsSVT:
-        """The network in a number format; one other than its own is made once."""
-        if dtype == torch.float32:
-            return self.network
-        if dtype not in self._converted:
-            self._converted[dtype] = copy.deepcopy(self.network).to(dtype)
-        return self._converted[dtype]
 
 
 def pool(tokens: np.ndarray) -> np.ndarray:

@@ -27,7 +27,12 @@ import torch
 from pydantic import Field, ValidationError
 from torch import Tensor, nn
 
-from factcheck.encoders.precision import Precision, computing_in, number_format
+from factcheck.encoders.precision import (
+    KEYS_AT_A_TIME,
+    NumberFormats,
+    Precision,
+    number_format,
+)
 from factcheck.encoders.text import EMBEDDED as EMBEDDED_TEXT
 from factcheck.encoders.text import TextEncoder
 from factcheck.encoders.weights import read_weights, weights_hash
@@ -119,7 +124,8 @@ class RelationNetwork(nn.Module):
 
     def forward(self, tokens: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Vectors (B, D), relation logits (B, 3) and saliences (B,) of B tokenised pairs."""
-        states = self.body(**tokens).last_hidden_state
+        # A body in bfloat16 is read out in float32.
+        states = self.body(**tokens).last_hidden_state.to(self.relation.weight.dtype)
         present = tokens["attention_mask"][..., None].to(states.dtype)
         vectors = (states * present).sum(dim=1) / present.sum(dim=1)
         dropped = self.dropout(vectors)
@@ -177,6 +183,7 @@ class RelationEncoder:
         self.dimension: int = network.body.config.hidden_size
         self.width = self.dimension + RELATIONS + 1
         self._tokenizer = tokenizer
+        self._formats = NumberFormats(self.network, _convert_body)
 
     @classmethod
     def load(cls, name: str = EMBEDDED, text: TextEncoder | None = None) -> Self:
@@ -236,12 +243,12 @@ class RelationEncoder:
         lengths = [len(claim) + len(passage) for claim, passage in pairs]
         order = sorted(range(len(pairs)), key=lambda i: lengths[i], reverse=True)
         device = next(self.network.parameters()).device
-        dtype = number_format(precision, device)
+        network = self._formats[number_format(precision, device)]
         for start in range(0, len(order), batch_size):
             chunk = order[start : start + batch_size]
             tokens = tokenise(self._tokenizer, [pairs[i] for i in chunk], self.config.max_tokens)
-            with torch.inference_mode(), computing_in(dtype, device):
-                vectors, logits, salience = self.network(
+            with torch.inference_mode():
+                vectors, logits, salience = network(
                     {name: tensor.to(device) for name, tensor in tokens.items()}
                 )
             parts = (vectors.float(), logits.float(), salience.float()[:, None])
@@ -249,6 +256,11 @@ class RelationEncoder:
             if on_progress is not None:
                 on_progress(len(chunk))
         return unpack(packed)
+
+
+def _convert_body(network: RelationNetwork, dtype: torch.dtype) -> None:
+    """Convert the Transformer's weights, but not those of the readouts."""
+    nn.Module.to(network.body, dtype)
 
 
 def unpack(packed: np.ndarray) -> RelationEncodings:
@@ -275,6 +287,7 @@ def tokenise(
         truncation="longest_first",
         max_length=max_tokens,
         padding=True,
+        pad_to_multiple_of=KEYS_AT_A_TIME,
         return_tensors="pt",
     )
     return dict(tokens)

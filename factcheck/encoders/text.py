@@ -3,12 +3,17 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
 
-from factcheck.encoders.precision import Precision, computing_in, number_format
+from factcheck.encoders.precision import (
+    KEYS_AT_A_TIME,
+    NumberFormats,
+    Precision,
+    number_format,
+)
 from factcheck.encoders.weights import weights_hash
 from factcheck.errors import InvalidInputError, PrerequisiteError
 
@@ -45,6 +50,7 @@ class TextEncoder:
                 f"{name}: the text encoder does not say how long its vectors are"
             )
         self.dimension: int = dimension
+        self._formats = NumberFormats(self.model, _convert)
 
     @classmethod
     def load(cls, name: str = EMBEDDED) -> Self:
@@ -90,24 +96,36 @@ class TextEncoder:
         Raises:
             PrerequisiteError: bfloat16 was asked for by name and the processor does not have it.
         """
-        device = self.model.device
-        dtype = number_format(precision, device)
+        model = self._formats[number_format(precision, self.model.device)]
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]), reverse=True)
         for start in range(0, len(order), batch_size):
             chunk = order[start : start + batch_size]
-            with computing_in(dtype, device):
-                encoded = self.model.encode(
-                    [texts[i][:MAX_CHARACTERS] for i in chunk],
-                    batch_size=batch_size,
-                    show_progress_bar=False,
-                    convert_to_tensor=True,
-                ).float()
+            encoded = model.encode(
+                [texts[i][:MAX_CHARACTERS] for i in chunk],
+                batch_size=batch_size,
+                show_progress_bar=False,
+                convert_to_tensor=True,
+                processing_kwargs={"text": {"pad_to_multiple_of": KEYS_AT_A_TIME}},
+            ).float()
             # In full precision: of a vector in bfloat16 the length is 1 but for a hundredth.
             vectors[chunk] = torch.nn.functional.normalize(encoded, dim=1).cpu().numpy()
             if on_progress is not None:
                 on_progress(len(chunk))
         return vectors
+
+
+def _convert(model: "SentenceTransformer", dtype: torch.dtype) -> None:
+    """Convert a model's weights, but have the states of its tokens averaged in float32."""
+    model.to(dtype)
+    model[0].register_forward_hook(_widen)
+
+
+def _widen(_module: torch.nn.Module, _inputs: object, output: dict[str, Any]) -> dict[str, Any]:
+    """Put the states of the tokens into float32."""
+    if "token_embeddings" in output:
+        output["token_embeddings"] = output["token_embeddings"].float()
+    return output
 
 
 def _embedded_folder() -> Path:
