@@ -207,7 +207,9 @@ class Encoders:
             on_progress: Called with the number of different pictures done since the last call.
         """
         with ThreadPoolExecutor(_DECODERS) as threads:
-            hashes = list(threads.map(_hash, paths))
+            # Many files to a task: a task of its own costs more than hashing a small file.
+            slices = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
+            hashes = [one for some in threads.map(_hashes, slices) for one in some]
             path_of = {
                 sha256: path
                 for path, (sha256, _) in zip(reversed(paths), reversed(hashes), strict=True)
@@ -288,6 +290,11 @@ class Encoders:
         if self.precision != "float32":
             encoder = f"{encoder}:{self.precision}"
         return hashlib.sha256(encoder.encode() + b"\0" + content).digest()
+
+
+def _hashes(paths: Sequence[str | Path | None]) -> list[tuple[str | None, str | None]]:
+    """`_hash` of each path."""
+    return [_hash(path) for path in paths]
 
 
 def _hash(path: str | Path | None) -> tuple[str | None, str | None]:

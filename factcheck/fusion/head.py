@@ -19,7 +19,7 @@ Every token is a projection of its encoding plus an embedding of its modality an
 """
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -125,7 +125,7 @@ class FusionHead(nn.Module):
         if "image-tokens" in self.without:
             matches[:, 1:] = 0.0  # all but the cosine of the pooled vectors
         tokens, present = self._tokens(batch, matches)
-        fused = self.encoder(tokens, src_key_padding_mask=~present)
+        fused = self._fuse(tokens, ~present)
         text = self.text_relation(fused[:, 0])
         if self.reads_relations:
             text = text + self.from_document(_document(batch))
@@ -135,6 +135,29 @@ class FusionHead(nn.Module):
         image = image.squeeze(-1)
         both = batch.has_claim_image & batch.has_evidence_image
         return Relations(text, image, label_log_probabilities(text, image, both))
+
+    def _fuse(self, tokens: Tensor, absent: Tensor) -> Tensor:
+        """(B, 2, width): the two readouts after the Transformer has seen (B, L, width) tokens.
+
+        Nothing reads what the last layer makes of the other tokens, so it is not computed.
+        """
+        *layers, last = cast("list[nn.TransformerEncoderLayer]", list(self.encoder.layers))
+        for layer in layers:
+            tokens = layer(tokens, src_key_padding_mask=absent)
+        readouts = tokens[:, : len(self.readouts)]
+        normed = last.norm1(tokens)
+        attended, _ = last.self_attn(
+            normed[:, : len(self.readouts)],
+            normed,
+            normed,
+            key_padding_mask=absent,
+            need_weights=False,
+        )
+        readouts = readouts + last.dropout1(attended)
+        widened = last.dropout(last.activation(last.linear1(last.norm2(readouts))))
+        readouts = readouts + last.dropout2(last.linear2(widened))
+        normalised: Tensor = cast("nn.LayerNorm", self.encoder.norm)(readouts)
+        return normalised
 
     def _reduced(self, batch: FusionBatch) -> FusionBatch:
         """The batch as a head that is to do without something sees it."""

@@ -6,6 +6,7 @@ Sentence vectors blur exactly these, and they are what a false claim changes.
 import re
 from collections.abc import Set
 from difflib import SequenceMatcher
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -52,6 +53,7 @@ def _content(words: list[str]) -> set[str]:
     return {_stem(word) for word in words if word not in _STOP and word not in _NEGATIONS}
 
 
+@lru_cache(maxsize=2**15)
 def _stem(word: str) -> str:
     for ending in ("ing", "ed", "es", "s"):
         if word.endswith(ending) and len(word) - len(ending) >= 4:
