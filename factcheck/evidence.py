@@ -207,7 +207,7 @@ def found_evidence(
         Query(
             text,
             vector,
-            None if row < 0 else pictures.pooled[row],
+            None if row < 0 else pictures.tokens[row],
             picture_fingerprint(claim.image) if row >= 0 and claim.image is not None else None,
         )
         for claim, text, vector, row in zip(claims, texts, vectors, pictures.rows, strict=True)

@@ -6,7 +6,7 @@ its place without a change elsewhere.
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -183,9 +183,19 @@ class ImageEncoder:
         images: Sequence[Image.Image],
         batch_size: int = BATCH_SIZE,
         precision: Precision = "float32",
+        side: int | None = None,
     ) -> ImageEncodings:
-        """Encode RGB pictures of any size, as `pictures.decode` gives them; see `encode_pixels`."""
-        pixels = [self.transform.pixels(image) for image in images]
+        """Encode RGB pictures of any size, as `pictures.decode` gives them; see `encode_pixels`.
+
+        Args:
+            images: N pictures.
+            batch_size: Pictures a batch.
+            precision: Number format that the network computes in.
+            side: Side of the square that they are squeezed into, at least 32 pixels; without it the
+                one that the network was trained on. A larger one gives a finer token grid.
+        """
+        transform = self.transform if side is None else replace(self.transform, side=side)
+        pixels = [transform.pixels(image) for image in images]
         return self.encode_pixels(pixels, batch_size, precision)
 
     def encode_pixels(
@@ -197,7 +207,7 @@ class ImageEncoder:
         """Encode pictures that are prepared.
 
         Args:
-            pixels: N pictures as `prepare` gives them, (side, side, 3) uint8 each.
+            pixels: N pictures as `prepare` gives them, (side, side, 3) uint8 each, all of one side.
             batch_size: Pictures a batch.
             precision: Number format that the network computes in; bfloat16 gives a cosine above
                 0.999 to float32.
@@ -210,12 +220,13 @@ class ImageEncoder:
         """
         dtype = number_format(precision, self.device)
         network = self._formats[dtype]
-        tokens = np.zeros((len(pixels), self.tokens, self.dimension), dtype=np.float32)
+        grids = [np.zeros((0, self.tokens, self.dimension), dtype=np.float32)]
         for start in range(0, len(pixels), batch_size):
             batch = torch.stack(list(pixels[start : start + batch_size]))
             with torch.inference_mode():
                 grid, _ = network(self.transform.normalise(batch).to(self.device, dtype))
-            tokens[start : start + len(batch)] = grid.float().cpu().numpy()
+            grids.append(grid.float().cpu().numpy())
+        tokens = np.concatenate(grids[1:] or grids)
         return ImageEncodings(tokens, pool(tokens))
 
 

@@ -31,6 +31,23 @@ _STEEPEST = 4.0
 """Slopes are cut to this: no edit enlarges more, and a line through few points may be any."""
 
 
+def found_in(picture: Tensor, others: Tensor) -> Tensor:
+    """How much of a picture is found in each of some others: the order of retrieval.
+
+    The mean over its tokens of the best cosine among the other's (late interaction). One way only:
+    that a crop lacks what was cut away does not count against its original.
+
+    Args:
+        picture: (T, C) tokens.
+        others: (N, S, C) tokens.
+
+    Returns:
+        (N,) in [-1, 1].
+    """
+    cosines = F.normalize(picture, dim=-1) @ F.normalize(others, dim=-1).transpose(1, 2)
+    return cosines.amax(dim=2).mean(dim=1)
+
+
 def match_width(tokens: int) -> int:
     """Number of features that `match_features` gives for grids of T tokens."""
     return 1 + 2 * tokens + 2 * _PLACEMENT

@@ -313,7 +313,7 @@ class EvidenceIndex(IndexReader):
             Query(
                 text,
                 next(vectors) if text else None,
-                None if row < 0 else pictures.pooled[row],
+                None if row < 0 else pictures.tokens[row],
                 None if claim.image is None else picture_fingerprint(claim.image),
             )
             for claim, text, row in zip(claims, texts, pictures.rows, strict=True)

@@ -239,3 +239,13 @@ def test_a_published_variant_loads_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "small.pth").write_bytes(b"nothing of the kind")
     with pytest.raises(InvalidInputError, match=r"small\.pth: expected a checkpoint of tensors"):
         ImageEncoder.load(str(tmp_path / "small.pth"))
+
+
+def test_a_larger_side_gives_a_finer_grid(encoders: Encoders, photographs: Path) -> None:
+    image = pictures.decode(pictures.read_bytes(photographs / "00.jpg"), "00.jpg")
+    side = encoders.image.transform.side
+    usual, same = encoders.image.encode([image]), encoders.image.encode([image], side=side)
+    assert np.array_equal(usual.tokens, same.tokens)
+    finer = encoders.image.encode([image], side=2 * side)
+    assert finer.tokens.shape == (1, 4 * encoders.image.tokens, encoders.image.dimension)
+    assert encoders.image.encode([]).tokens.shape == (0, *usual.tokens.shape[1:])

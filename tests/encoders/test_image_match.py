@@ -10,6 +10,7 @@ from torch import Tensor
 from factcheck.encoders.image_match import (
     READOUT_FILE,
     CopyReadout,
+    found_in,
     match_features,
     match_width,
 )
@@ -41,6 +42,13 @@ def test_a_picture_matches_itself_in_place() -> None:
     assert torch.allclose(found[RESIDUALS], torch.zeros(2), atol=0.01)
     assert found[MUTUAL] == 1
     assert found[KEPT] == pytest.approx(1, abs=0.01)
+
+
+def test_a_part_is_found_whole_but_not_the_whole_in_a_part() -> None:
+    whole, other = grid().flatten(0, 1), grid(seed=1).flatten(0, 1)
+    part = whole[: TOKENS // 4]
+    assert found_in(part, torch.stack([whole, other])).tolist() == pytest.approx([1, 0])
+    assert found_in(whole, part[None]).tolist() == pytest.approx([0.25])
 
 
 def test_a_mirrored_picture_matches_mirrored() -> None:

@@ -85,9 +85,9 @@ def test_reposts_come_before_pictures_that_only_look_alike(
 ) -> None:
     from factcheck.retrieval import Query, picture_fingerprint
 
-    # The vector of one picture with the fingerprint of another.
-    vector = encoders.pictures([photographs / "01.png"]).pooled[0]
-    query = Query("", None, vector, picture_fingerprint(photographs / "02.jpg"))
+    # The tokens of one picture with the fingerprint of another.
+    tokens = encoders.pictures([photographs / "01.png"]).tokens[0]
+    query = Query("", None, tokens, picture_fingerprint(photographs / "02.jpg"))
     [hits] = index.search_queries([query], 3, only("image"))
     assert [hit.document_id for hit in hits[:2]] == ["cat", "coffee"]
 
@@ -105,6 +105,26 @@ def test_the_text_relation_encoder_puts_the_first_in_order(
     assert [hit.reranked for hit in read[4:]] == [None, None]
     without = EvidenceIndex.open(index.folder, Encoders(encoders.text, encoders.image))
     assert [hit.row for hit in without.search(claim, 6)] == [hit.row for hit in plain]
+
+
+def test_pictures_are_ordered_by_how_much_of_the_query_they_show(
+    index: EvidenceIndex, encoders: Encoders, photographs: Path
+) -> None:
+    from factcheck.retrieval import Query
+
+    found = encoders.pictures([photographs / "01.png", photographs / "00.jpg"])
+    coffee, rocket = found.tokens[found.rows]
+    # Nearly all of one picture, and a token like another that outweighs the rest in the mean.
+    mixed = np.concatenate([rocket[:-1], 100 * coffee.mean(axis=0, keepdims=True)])
+    mean = mixed.mean(axis=0)
+    [nearest] = index.nearest_pictures((mean / np.linalg.norm(mean))[None], 1)
+    [hits] = index.search_queries([Query("", None, mixed)], 3, only("image"))
+    documents = [hit.document_id for hit in hits]
+    assert index.images_at([nearest[0][0]])[nearest[0][0]].document_id == "coffee"
+    assert set(documents[:2]) == {"rocket", "election"}
+    scores = [hit.channels["image"].score for hit in hits]
+    assert scores == sorted(scores, reverse=True)
+    assert scores[0] == pytest.approx(1, abs=2 / len(mixed))
 
 
 @pytest.fixture(scope="module")
