@@ -138,14 +138,19 @@ def tune(
     count: int,
     seed: int,
 ) -> list[float]:
-    """Weights of reranking: a logistic regression, in which each query counts as any other."""
-    from sklearn.linear_model import LogisticRegression
+    """Weights of reranking: of every query's hits the right ones are to be the likeliest.
 
-    rows, truth, weights = [], [], []
+    A conditional logit (as ListNet with one right answer, ICML 2007), each query counting as any
+    other, with a little shrinkage.
+    """
+    import torch
+
+    lists = []
     settings = SearchSettings(rerank=0, distinct=False)
     for source, pool in pools.items():
         queries = pool.queries(claims[source], count, seed)
-        found = indices[source].search_many([Claim(query) for query in queries], 20, settings)
+        claimed = [Claim(query) for query in queries]
+        found = indices[source].search_many(claimed, SearchSettings().rerank, settings)
         pairs = [
             (q, hit.passage.text) for q, hits in zip(queries, found, strict=True) for hit in hits
         ]
@@ -153,15 +158,23 @@ def tune(
         start = 0
         for query, hits in zip(queries, found, strict=True):
             stop = start + len(hits)
-            good = [hit.document_id in pool.relevant[query] for hit in hits]
-            if any(good) and not all(good):
-                rows.append(features(hits, read.logits[start:stop], read.salience[start:stop]))
-                truth += good
-                weights += [1 / sum(good) if one else 1 / (len(good) - sum(good)) for one in good]
+            good = torch.tensor([hit.document_id in pool.relevant[query] for hit in hits]).double()
+            own = features(hits, read.logits[start:stop], read.salience[start:stop])
+            if 0 < good.sum() < len(good):
+                lists.append((torch.from_numpy(own).double(), good / good.sum()))
             start = stop
-    model = LogisticRegression(C=10.0, max_iter=1000)
-    model.fit(np.concatenate(rows), truth, sample_weight=weights)
-    return [round(float(weight), 2) for weight in model.coef_[0]]
+    weights = torch.zeros(lists[0][0].shape[1], dtype=torch.float64, requires_grad=True)
+    optimiser = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        optimiser.zero_grad()
+        likelihoods = [(torch.log_softmax(own @ weights, 0) * good).sum() for own, good in lists]
+        negative: torch.Tensor = 1e-3 * weights.square().sum() - torch.stack(likelihoods).mean()
+        negative.backward()  # type: ignore[no-untyped-call]
+        return negative
+
+    optimiser.step(loss)
+    return [round(weight, 2) for weight in weights.tolist()]
 
 
 def photographs(

@@ -23,6 +23,7 @@ def origin(data: dict[str, Any]) -> dict[str, Any]:
     cores = f"{os.cpu_count()} cores, {_memory_gib()} GiB"
     return {
         "machine": f"{_processor()}, {cores}, {platform.system()}",
+        "bfloat16_instructions": _bfloat16_instructions(),
         "commit": _git("rev-parse", "HEAD"),
         "uncommitted_changes": bool(
             _git("status", "--porcelain", "--untracked-files=no", "--", *MEASURED)
@@ -46,6 +47,14 @@ def _processor() -> str:
         if line.startswith("model name"):
             return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
+
+
+def _bfloat16_instructions() -> list[str]:
+    """What the processor multiplies bfloat16 with: speeds in it depend on that."""
+    import torch
+
+    has = torch.cpu.get_capabilities()
+    return [name for name in ("amx_bf16", "avx512_bf16", "bf16") if has.get(name)]
 
 
 def _memory_gib() -> int:
