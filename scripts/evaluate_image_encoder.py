@@ -2,8 +2,8 @@
 
     python scripts/evaluate_image_encoder.py --data FOLDER
 
-Compared on the same pictures with a 64-bit perceptual hash and with the teacher, EfficientNet-Lite0
-with ImageNet weights. Thresholds are chosen on validation photographs (share 0.88 to 0.92), and
+Ours computes in bfloat16 where the processor has it. Compared on the same pictures with a 64-bit
+perceptual hash and with the teacher, EfficientNet-Lite0 with ImageNet weights. Thresholds are chosen on validation photographs (share 0.88 to 0.92), and
 everything is measured on photographs that no training of the encoder saw: pairs on share 0.92 to 1,
 retrieval with 2,000 queries of share 0.75 to 1, each lightly and each heavily edited, among 10,000
 photographs, the probe on share 0.88 to 1. The readout of token grids was fitted on share 0.75 to
@@ -15,8 +15,10 @@ of share 0.75 to 1 that are not among the 2,000.
 import argparse
 import gzip
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -78,8 +80,8 @@ class Methods:
     def encode(self, images: Views) -> dict[str, np.ndarray]:
         """Encodings of N pictures by method, each (N, ...)."""
         return {
-            "ours": self.encoder.encode(images).tokens,
-            "ours, finer": self.encoder.encode(images, side=FINER_SIDE).tokens,
+            "ours": self.encoder.encode(images, precision="auto").tokens,
+            "ours, finer": self.encoder.encode(images, precision="auto", side=FINER_SIDE).tokens,
             "efficientnet-lite0": encode_images(self.teacher, images),
             "perceptual-hash": hashes(images),
         }
@@ -89,7 +91,9 @@ class Methods:
         new = [photograph for photograph in photographs if photograph.sha256 not in self.kept]
         for start in range(0, len(new), CHUNK):
             chunk = new[start : start + CHUNK]
-            encoded = self.encode([open_photograph(photograph) for photograph in chunk])
+            with ThreadPoolExecutor(os.cpu_count()) as threads:
+                images = list(threads.map(open_photograph, chunk))
+            encoded = self.encode(images)
             for row, photograph in enumerate(chunk):
                 self.kept[photograph.sha256] = {name: e[row] for name, e in encoded.items()}
             progress(f"unedited: {start + len(chunk):,} of {len(new):,} encoded")
