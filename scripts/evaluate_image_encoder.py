@@ -3,13 +3,14 @@
     python scripts/evaluate_image_encoder.py --data FOLDER
 
 Ours computes in bfloat16 where the processor has it. Compared on the same pictures with a 64-bit
-perceptual hash and with the teacher, EfficientNet-Lite0 with ImageNet weights. Thresholds are chosen on validation photographs (share 0.88 to 0.92), and
-everything is measured on photographs that no training of the encoder saw: pairs on share 0.92 to 1,
-retrieval with 2,000 queries of share 0.75 to 1, each lightly and each heavily edited, among 10,000
-photographs, the probe on share 0.88 to 1. The readout of token grids was fitted on share 0.75 to
-0.88; its retrieval is also told on the queries of the rest. How the first candidates of retrieval
-are put in order, by pictures squeezed to two sides at once among others, was chosen on photographs
-of share 0.75 to 1 that are not among the 2,000.
+perceptual hash and with the teacher, EfficientNet-Lite0 with ImageNet weights. Thresholds are
+chosen on validation photographs (share 0.88 to 0.92), and everything is measured on photographs
+that no training of the encoder saw: pairs on share 0.92 to 1, retrieval with 2,000 queries of share
+0.75 to 1, each lightly and each heavily edited, among 10,000 photographs, the probe on share 0.88
+to 1. The readout of token grids was fitted on share 0.75 to 0.88; its retrieval is also told on the
+queries of the rest. How the first candidates of retrieval are put in order, by pictures squeezed to
+two sides at once among others, was chosen on photographs of share 0.75 to 1 that are not among the
+2,000.
 """
 
 import argparse
