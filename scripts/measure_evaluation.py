@@ -156,9 +156,11 @@ def plain(folder: Path, count: int, batch: int) -> dict[str, Any]:
 def ours(folder: Path, count: int, cache: Path) -> dict[str, Any]:
     """Seconds for the first rows of the test split, and the label of each."""
     from factcheck import FactChecker
+    from factcheck.cli.allocator import keep_freed_memory
     from factcheck.datasets import read_factify2
     from factcheck.records import LABELS
 
+    keep_freed_memory()  # as the command does
     checker = FactChecker.load(cache=cache, precision="auto")
     rows = read_factify2(folder, "test")[:count]
     start = time.perf_counter()
