@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from factcheck.encoders.precision import Precision
     from factcheck.retrieval import EvidenceIndex
 
-CHUNK = 256
+CHUNK = 512
 """Claims worked on together: enough for full batches, few enough for bounded memory and for
 progress that moves. Verdicts on a whole chunk do not depend on what else is asked for."""
 

@@ -30,6 +30,8 @@ _EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128
 # stranger's megabyte should cost what a page costs.
 MAX_CHARACTERS = 20_000
 
+_BATCHES_A_CALL = 8
+
 
 class TextEncoder:
     """A sentence-transformers model behind a narrow interface.
@@ -99,8 +101,10 @@ class TextEncoder:
         model = self._formats[number_format(precision, self.model.device)]
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]), reverse=True)
-        for start in range(0, len(order), batch_size):
-            chunk = order[start : start + batch_size]
+        # Several batches to a call, which costs something of its own.
+        several = _BATCHES_A_CALL * batch_size
+        for start in range(0, len(order), several):
+            chunk = order[start : start + several]
             encoded = model.encode(
                 [texts[i][:MAX_CHARACTERS] for i in chunk],
                 batch_size=batch_size,
@@ -108,7 +112,6 @@ class TextEncoder:
                 convert_to_tensor=True,
                 processing_kwargs={"text": {"pad_to_multiple_of": KEYS_AT_A_TIME}},
             ).float()
-            # In full precision: of a vector in bfloat16 the length is 1 but for a hundredth.
             vectors[chunk] = torch.nn.functional.normalize(encoded, dim=1).cpu().numpy()
             if on_progress is not None:
                 on_progress(len(chunk))
@@ -116,8 +119,8 @@ class TextEncoder:
 
 
 def _convert(model: "SentenceTransformer", dtype: torch.dtype) -> None:
-    """Convert a model's weights, but have the states of its tokens averaged in float32."""
-    model.to(dtype)
+    """Convert a model's Transformer; what follows takes its states in float32."""
+    model[0].to(dtype)
     model[0].register_forward_hook(_widen)
 
 

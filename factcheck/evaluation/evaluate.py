@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from factcheck.pipeline import FactChecker
 
 # Chunks of the pipeline between two times that verdicts are put on disk.
-_CHUNKS_A_PART = 2
+_CHUNKS_A_PART = 1
 
 
 def evaluate_split(

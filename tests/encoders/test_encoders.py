@@ -249,3 +249,20 @@ def test_a_larger_side_gives_a_finer_grid(encoders: Encoders, photographs: Path)
     finer = encoders.image.encode([image], side=2 * side)
     assert finer.tokens.shape == (1, 4 * encoders.image.tokens, encoders.image.dimension)
     assert encoders.image.encode([]).tokens.shape == (0, *usual.tokens.shape[1:])
+
+
+def test_what_follows_the_transformer_stays_in_float32(
+    text_encoder: TextEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import Dense
+
+    monkeypatch.setattr("factcheck.encoders.precision.has_bfloat16", lambda device: True)
+    transformer, pooling, *_ = text_encoder.model
+    dense = Dense(text_encoder.dimension, 32)
+    encoder = TextEncoder("dense", SentenceTransformer(modules=[transformer, pooling, dense]))
+    texts = ["The bridge was closed.", "A dog."]
+    slow, fast = encoder.encode(texts), encoder.encode(texts, precision="bfloat16")
+    assert fast.shape == (2, 32)
+    assert np.einsum("nd,nd->n", slow, fast) == pytest.approx(1, abs=0.01)
+    assert next(transformer.parameters()).dtype == torch.float32
