@@ -27,9 +27,6 @@ from factcheck.records import LABELS, Verdict
 if TYPE_CHECKING:
     from factcheck.pipeline import FactChecker
 
-# Chunks of the pipeline between two times that verdicts are put on disk.
-_CHUNKS_A_PART = 1
-
 
 def evaluate_split(
     checker: "FactChecker",
@@ -98,11 +95,10 @@ def evaluate_split(
     if out is None:
         verdicts = checker.compare_many(pairs, strict, more, max_error)
     else:
-        part = _CHUNKS_A_PART * CHUNK
-        with PredictionLog(out, run, rows, part) as log:
+        with PredictionLog(out, run, rows, CHUNK) as log:
             more(len(log.verdicts))
-            for start in range(len(log.verdicts), len(pairs), part):
-                some = pairs[start : start + part]
+            for start in range(len(log.verdicts), len(pairs), CHUNK):
+                some = pairs[start : start + CHUNK]
                 log.append(checker.compare_many(some, strict, more, max_error))
         verdicts = log.verdicts
     for row, verdict in zip(rows, verdicts, strict=True):
