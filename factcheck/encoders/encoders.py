@@ -265,15 +265,18 @@ class Encoders:
     ) -> Iterator[tuple[list[str], dict[str, Tensor | str]]]:
         """Pixels of pictures in chunks, or why there are none, by content hash.
 
-        A chunk is decoded while the network works on the one before.
+        Where the network has a device of its own, a chunk is decoded while it works on the one
+        before. On the processor they would only take each other's cores: its products wait for the
+        slowest of their threads, and both together take longer than one after the other.
         """
+        ahead = 0 if self.image.device.type == "cpu" else 1
         chunks = [new[start : start + _CHUNK] for start in range(0, len(new), _CHUNK)]
         waiting: deque[tuple[list[str], list[Future[Tensor | str]]]] = deque()
         for chunk in chunks:
             waiting.append(
                 (chunk, [threads.submit(self._pixels, path_of[sha256]) for sha256 in chunk])
             )
-            if len(waiting) > 1:
+            if len(waiting) > ahead:
                 yield _collected(*waiting.popleft())
         while waiting:
             yield _collected(*waiting.popleft())

@@ -28,7 +28,7 @@ from factcheck.settings import Settings, TwinsSvtSettings, first_problem
 EMBEDDED = "embedded"
 """Name of the image encoder that the package carries."""
 
-BATCH_SIZE = 32
+BATCH_SIZE = 64
 """Pictures a batch: enough to keep the processor busy, few enough for its caches."""
 
 EMBEDDED_FOLDER = Path(__file__).parent.parent / "pretrained" / "twins-svt-4m"

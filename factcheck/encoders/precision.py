@@ -7,6 +7,7 @@ from typing import Generic, Literal, TypeVar
 import torch
 from torch import nn
 
+from factcheck.encoders.packed_linear import pack_linear_layers
 from factcheck.errors import PrerequisiteError
 
 Precision = Literal["float32", "bfloat16", "auto"]
@@ -44,7 +45,7 @@ class NumberFormats(Generic[Network]):
 
     To convert the weights once is a fifth faster than to have every product convert its own
     (`torch.autocast`), at a lowest cosine to float32, of sentence vectors, of 0.9998 instead of
-    0.9999.
+    0.9999. Linear layers are packed for the processor besides (`packed_linear`).
 
     Args:
         network: The network, in float32.
@@ -64,6 +65,7 @@ class NumberFormats(Generic[Network]):
         if dtype not in self._networks:
             network = copy.deepcopy(self._networks[torch.float32])
             self._convert(network, dtype)
+            pack_linear_layers(network)
             self._networks[dtype] = network
         return self._networks[dtype]
 
