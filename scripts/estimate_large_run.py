@@ -31,7 +31,8 @@ from factcheck.encoders.image import EMBEDDED_FOLDER, read_image_encoder
 from factcheck.encoders.precision import has_bfloat16
 from factcheck.encoders.relation import build_relation_network
 from factcheck.encoders.twins_svt_cost import network_cost
-from factcheck.settings import StagedTraining, TrainingSettings, read_yaml
+from factcheck.settings import read_yaml
+from factcheck.training_settings import StagedTraining, TrainingSettings
 
 CONFIG = Path("configs/factify2-large.yaml")
 

@@ -20,8 +20,9 @@ from typing import Any
 
 from results import origin, write_results
 
-from factcheck.settings import TextRelationTraining, read_yaml
+from factcheck.settings import read_yaml
 from factcheck.training import train
+from factcheck.training_settings import TextRelationTraining
 
 SOURCES = ("wice", "fnc1", "climate-fever", "covidfact", "fool-me-twice", "anli", "mnli")
 

@@ -34,7 +34,8 @@ from factcheck.encoders.relation import unpack
 from factcheck.records import Claim, Document
 from factcheck.retrieval import EvidenceIndex
 from factcheck.retrieval.search import features
-from factcheck.settings import SearchSettings, TextRelationTraining, read_yaml
+from factcheck.settings import SearchSettings, read_yaml
+from factcheck.training_settings import TextRelationTraining
 
 SOURCES: dict[str, tuple[str, ...]] = {
     "fnc1": ("fnc1",),

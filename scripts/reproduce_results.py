@@ -16,6 +16,7 @@ from factcheck.encoders import Encoders, EncodingCache
 from factcheck.errors import FactcheckError
 from factcheck.evaluation.results_table import (
     Answers,
+    ResultRow,
     markdown_table,
     read_rows,
     replace_table,
@@ -27,7 +28,6 @@ from factcheck.evidence import Reading
 from factcheck.files import write_whole
 from factcheck.fusion.checkpoint import Checkpoint, load_checkpoint
 from factcheck.fusion.run import relation_probabilities
-from factcheck.settings import ResultRow
 from factcheck.training import train
 
 

@@ -16,9 +16,10 @@ from typing import Any
 
 from results import origin, write_results
 
-from factcheck.settings import FusionTraining, read_yaml
+from factcheck.settings import read_yaml
 from factcheck.training import train
 from factcheck.training.loop import finished
+from factcheck.training_settings import FusionTraining
 
 SHOWN = ("weighted_f1", "negative_log_likelihood", "expected_calibration_error")
 CHOSEN_BY = "best_negative_log_likelihood"

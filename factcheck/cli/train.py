@@ -29,7 +29,8 @@ def train(
     The run folder gets the resolved settings, a log, the metrics and what was trained. To train on
     several processors for graphics: accelerate launch -m factcheck train ...
     """
-    from factcheck.settings import Training, TrainingSettings, read_yaml
+    from factcheck.settings import read_yaml
+    from factcheck.training_settings import Training, TrainingSettings
 
     # A union is no type[T] to mypy, though pydantic takes it.
     settings: Training = read_yaml(

@@ -23,7 +23,7 @@ from factcheck.datasets.insufficient import attached_evidence, make_insufficient
 from factcheck.datasets.text_relations import TextRelationRow
 from factcheck.datasets.text_splits import normalise, split_texts
 from factcheck.records import TEXT_RELATIONS, TextRelation
-from factcheck.settings import TextRelationTraining
+from factcheck.training_settings import TextRelationTraining
 
 UNEVEN = 1.25
 """A source gives at most this many times as many rows of a relation as of its rarest."""

@@ -6,19 +6,49 @@ is the reference, and the others are compared with it in pairs on the same resam
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
+from pydantic import Field, model_validator
 
 from factcheck.errors import InvalidInputError, MissingResourceError
 from factcheck.evaluation.audit_scores import score_answers
 from factcheck.evaluation.baselines import BASELINES
 from factcheck.evaluation.metrics import classification_metrics, weighted_f1
 from factcheck.evaluation.splits import Split
-from factcheck.settings import ResultRow, read_yaml
+from factcheck.settings import Settings, read_yaml
+from factcheck.training_settings import FusionTraining
 
 BEGIN = "<!-- results table: made by make reproduce -->"
 END = "<!-- end of results table -->"
+
+
+class ResultRow(Settings):
+    """A row of the results table as its YAML file says it: one system and its name.
+
+    Attributes:
+        name: What the table calls it.
+        reference: Whether the other rows are compared with this one; of exactly one row.
+        checkpoint: `embedded` or a checkpoint folder.
+        training: A fusion head that is trained for the table.
+        baseline: Name of a baseline (`baselines.BASELINES`).
+        seed: Of the baseline.
+    """
+
+    kind: Literal["result-row"]
+    name: str = Field(min_length=1)
+    reference: bool = False
+    checkpoint: str | None = None
+    training: FusionTraining | None = None
+    baseline: str | None = None
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _one_system(self) -> Self:
+        systems = (self.checkpoint, self.training, self.baseline)
+        if sum(system is not None for system in systems) != 1:
+            raise ValueError("exactly one of checkpoint, training and baseline is needed")
+        return self
 
 
 class Answers(NamedTuple):

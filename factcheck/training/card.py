@@ -3,7 +3,7 @@
 from typing import Any
 
 from factcheck.fusion.checkpoint import CheckpointConfig
-from factcheck.settings import FusionTraining
+from factcheck.training_settings import FusionTraining
 
 _CARD = """\
 # Fusion head

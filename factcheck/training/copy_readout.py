@@ -24,8 +24,8 @@ from factcheck.encoders.image import ImageEncoder, architecture_of, save_image_e
 from factcheck.encoders.image_match import CopyReadout, match_features
 from factcheck.errors import InvalidInputError
 from factcheck.evaluation.copies import Similarity, others_of, separation, token_match
-from factcheck.settings import CopyReadoutTraining
 from factcheck.training.loop import OnProgress
+from factcheck.training_settings import CopyReadoutTraining
 
 _CHUNK = 256
 

@@ -44,7 +44,6 @@ from factcheck.fusion.run import (
     relation_logits,
     relation_probabilities,
 )
-from factcheck.settings import FusionTraining
 from factcheck.training.card import fusion_card
 from factcheck.training.distractors import with_distractors
 from factcheck.training.loop import (
@@ -55,6 +54,7 @@ from factcheck.training.loop import (
     decayed_and_not,
     start_accelerator,
 )
+from factcheck.training_settings import FusionTraining
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

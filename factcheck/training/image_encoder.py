@@ -48,11 +48,11 @@ from factcheck.evaluation.copies import (
     separation,
     token_match,
 )
-from factcheck.settings import ImageEncoderTraining
 from factcheck.training.image_losses import late_interaction, memory_similarities, nt_xent
 from factcheck.training.image_pairs import EditedPairs, LookalikeBatches, own_neighbours
 from factcheck.training.loop import append_row, decayed_and_not
 from factcheck.training.teacher import nearest_neighbours, teacher_vectors
+from factcheck.training_settings import ImageEncoderTraining
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from torch.utils.data import Dataset, Sampler
 from factcheck.datasets.photo_edits import heavy_copy, light_copy
 from factcheck.datasets.photographs import Photograph
 from factcheck.encoders.image import ImageTransform
-from factcheck.settings import SmallStart
 from factcheck.training.teacher import nearest_neighbours
+from factcheck.training_settings import SmallStart
 
 
 class EditedPairs(Dataset[tuple[Tensor, Tensor, int]]):

@@ -37,7 +37,6 @@ from factcheck.encoders.precision import has_bfloat16
 from factcheck.encoders.twins_svt import TwinsSVT
 from factcheck.errors import FactcheckError, InvalidInputError
 from factcheck.evaluation.copies import pooled_cosine, token_match
-from factcheck.settings import ImageRelationTraining
 from factcheck.training.loop import (
     STEP_COLUMNS,
     OnProgress,
@@ -51,6 +50,7 @@ from factcheck.training.loop import (
     start_accelerator,
     step_row,
 )
+from factcheck.training_settings import ImageRelationTraining
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

@@ -7,11 +7,11 @@ finished is not done again.
 from pathlib import Path
 from typing import Any
 
-from factcheck.settings import StagedTraining
 from factcheck.training.fusion import train_fusion
 from factcheck.training.image_relation import train_image_relation
 from factcheck.training.loop import OnProgress, finished
 from factcheck.training.text_relation import train_text_relation
+from factcheck.training_settings import StagedTraining
 
 
 def train_in_stages(

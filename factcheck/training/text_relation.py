@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from factcheck.datasets.relation_pairs import draw_epoch, relation_pools
 from factcheck.datasets.text_relations import TextRelationRow, read_text_relations
-from factcheck.encoders.precision import has_bfloat16
+from factcheck.encoders.precision import Precision, has_bfloat16
 from factcheck.encoders.relation import (
     RelationConfig,
     RelationNetwork,
@@ -42,7 +42,6 @@ from factcheck.errors import InvalidInputError
 from factcheck.fusion.inputs import best_first
 from factcheck.records import TEXT_RELATIONS, Document
 from factcheck.retrieval import split_passages
-from factcheck.settings import TextRelationTraining
 from factcheck.training.loop import (
     STEP_COLUMNS,
     OnProgress,
@@ -56,6 +55,7 @@ from factcheck.training.loop import (
     start_accelerator,
     step_row,
 )
+from factcheck.training_settings import TextRelationTraining
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -233,7 +233,10 @@ class _Reader:
         long = [i for i, passages in enumerate(cut) if len(passages) > max(read, 1)]
         # Only where there is a choice must passages be compared with the claim.
         texts = list(dict.fromkeys(text for i in long for text in (rows[i].claim, *cut[i])))
-        vectors = self._text.encode(texts, on_progress=on_progress) if texts else np.zeros((0, 1))
+        precision: Precision = "auto" if self._settings.bfloat16 else "float32"
+        vectors = np.zeros((0, 1))
+        if texts:
+            vectors = self._text.encode(texts, on_progress=on_progress, precision=precision)
         place = {text: i for i, text in enumerate(texts)}
         for i in long:
             own = vectors[[place[text] for text in cut[i]]]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from factcheck.settings import (
+from factcheck.training_settings import (
     CopyReadoutTraining,
     FusionTraining,
     ImageRelationTraining,

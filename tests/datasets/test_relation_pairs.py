@@ -11,7 +11,7 @@ from factcheck.datasets.relation_pairs import UNEVEN, draw_epoch, relation_pools
 from factcheck.datasets.text_relations import TextRelationRow
 from factcheck.datasets.text_splits import normalise
 from factcheck.records import TextRelation
-from factcheck.settings import TextRelationTraining
+from factcheck.training_settings import TextRelationTraining
 
 SUBJECTS = ("bridge", "harbour", "museum", "railway", "garden", "castle", "school", "market")
 

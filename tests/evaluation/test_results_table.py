@@ -14,6 +14,7 @@ from factcheck.evaluation.results_table import (
     BEGIN,
     END,
     Answers,
+    ResultRow,
     markdown_table,
     read_rows,
     replace_table,
@@ -21,7 +22,6 @@ from factcheck.evaluation.results_table import (
     score_systems,
 )
 from factcheck.evaluation.splits import Split
-from factcheck.settings import ResultRow
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,9 +11,9 @@ from factcheck.datasets import list_photographs
 from factcheck.encoders import ImageEncoder
 from factcheck.encoders.image_match import match_width
 from factcheck.errors import InvalidInputError
-from factcheck.settings import CopyReadoutTraining
 from factcheck.training import train
 from factcheck.training.copy_readout import fit_readout
+from factcheck.training_settings import CopyReadoutTraining
 
 
 @pytest.fixture

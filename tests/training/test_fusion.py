@@ -15,10 +15,11 @@ from factcheck.evidence import Reading
 from factcheck.fusion.checkpoint import load_checkpoint
 from factcheck.fusion.head import Relations
 from factcheck.pipeline import FactChecker
-from factcheck.settings import FusionTraining, PassageSettings
+from factcheck.settings import PassageSettings
 from factcheck.training import train
 from factcheck.training.distractors import with_distractors
 from factcheck.training.fusion import hide, relation_loss
+from factcheck.training_settings import FusionTraining
 
 
 def settings(image_encoder: Path, relation_encoder: Path | None, **changes: Any) -> FusionTraining:

@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import load_file
 
 from factcheck.encoders import ImageEncoder
-from factcheck.settings import ImageEncoderTraining, SmallStart
 from factcheck.training import train
 from factcheck.training.image_losses import late_interaction, memory_similarities, nt_xent
 from factcheck.training.image_pairs import LookalikeBatches, own_neighbours
+from factcheck.training_settings import ImageEncoderTraining, SmallStart
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from safetensors.torch import load_file
 from factcheck.datasets.photo_edits import heavy_copy
 from factcheck.encoders import ImageEncoder
 from factcheck.errors import InvalidInputError, UsageError
-from factcheck.settings import ImageRelationTraining
 from factcheck.training import train
 from factcheck.training.image_relation import picture_pairs
+from factcheck.training_settings import ImageRelationTraining
 
 
 def settings(image_encoder: Path, **changes: Any) -> ImageRelationTraining:

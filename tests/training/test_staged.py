@@ -13,8 +13,9 @@ from factcheck.cli.main import run as run_command
 from factcheck.encoders import TextEncoder
 from factcheck.pipeline import FactChecker
 from factcheck.records import Claim, Document
-from factcheck.settings import StagedTraining, TrainingSettings, read_yaml
+from factcheck.settings import read_yaml
 from factcheck.training import train
+from factcheck.training_settings import StagedTraining, TrainingSettings
 
 LARGE = Path(__file__).parents[2] / "configs" / "factify2-large.yaml"
 

@@ -16,10 +16,10 @@ from factcheck.encoders import TextEncoder
 from factcheck.encoders.relation import RelationEncoder
 from factcheck.errors import InvalidInputError, UsageError
 from factcheck.records import TEXT_RELATIONS, TextRelation
-from factcheck.settings import TextRelationTraining
 from factcheck.training import text_relation as module
 from factcheck.training import train
 from factcheck.training.text_relation import relation_scores
+from factcheck.training_settings import TextRelationTraining
 
 # Words of one length: batches are of texts of like lengths, and length is to tell nothing.
 COLOURS = ("green", "white", "black", "brown", "beige", "olive")
