@@ -138,9 +138,13 @@ def test_two_processes_train_what_one_trains(
     config = tmp_path / "small.yaml"
     config.write_text(small.model_dump_json())
     out = tmp_path / "two"
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
-    train_it = ["-m", "factcheck", "train", str(config), "--data", str(factify2_folder)]
-    subprocess.run([*launch, *train_it, "--out", str(out)], check=True, timeout=500)
+    # What `accelerate launch` runs. It starts several processes only for several GPUs; without any
+    # they find each other in the same way and compute on the processor.
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
+    launch += ["--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no"]
+    launch += ["--dynamo_backend", "no", "-m", "factcheck"]
+    train_it = ["train", str(config), "--data", str(factify2_folder), "--out", str(out)]
+    subprocess.run([*launch, *train_it], check=True, timeout=500)
     one, two = (
         load_file(folder / "text-relation" / "encoder" / "model.safetensors")
         for folder in (run, out)
