@@ -121,6 +121,9 @@ def train_text_relation(
     if settings.gradient_checkpointing:
         network.body.activation_checkpointing_enable()
     network.to(accelerator.device)
+    if accelerator.device.type == "cpu":
+        # Backwards, PyTorch's fused attention for processors takes half of a training step.
+        network.body.set_attn_implementation("eager")
     selector = text if settings.selector is None else TextEncoder.load(settings.selector)
     reader = _Reader(settings, selector)
     examples = [reader.read(epoch, counter(report, "select passages")) for epoch in epochs]
