@@ -70,9 +70,11 @@ def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     is left over, where that takes less time than it saves. The result is the same but for the last
     digits.
     """
-    left_over = key.shape[-2] % KEYS_AT_A_TIME
-    if torch.compiler.is_compiling() or torch.is_grad_enabled() or key.device.type != "cpu":
+    if torch.compiler.is_compiling() or key.device.type != "cpu":
         return F.scaled_dot_product_attention(query, key, value)
+    if torch.is_grad_enabled():
+        return _attend_in_training(query, key, value)
+    left_over = key.shape[-2] % KEYS_AT_A_TIME
     if left_over < (_FEW_KEYS if key.dtype == torch.float32 else _FEW_KEYS // 2):
         return F.scaled_dot_product_attention(query, key, value)
     more = KEYS_AT_A_TIME - left_over
@@ -81,6 +83,17 @@ def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     key, value = F.pad(key, (0, 0, 0, more)), F.pad(value, (0, 0, 0, more))
     mask = mask.expand(query.shape[0], 1, query.shape[-2], -1)
     return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+
+
+def _attend_in_training(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """As `attend`, for gradients on a processor.
+
+    Backwards in bfloat16, PyTorch's kernel takes longer than the rest of the network together.
+    """
+    if key.dtype == torch.float32:
+        return F.scaled_dot_product_attention(query, key, value)
+    scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1)
+    return scores.softmax(dim=-1, dtype=torch.float32).to(value.dtype) @ value
 
 
 def merge_squares(grid: Tensor, side: int) -> Tensor:

@@ -248,6 +248,18 @@ def test_bfloat16_points_the_same_way(timm_small: nn.Module) -> None:
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_gradients_in_bfloat16_point_the_same_way() -> None:
+    gradients = []
+    for enabled in (False, True):
+        network = small_network()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            tokens = network(images(96, 96)).tokens
+        tokens.float().square().mean().backward()
+        every = [p.grad.flatten() for p in network.parameters() if p.grad is not None]
+        gradients.append(torch.cat(every))
+    assert torch.cosine_similarity(*gradients, dim=0) > 0.99
+
+
 def test_torch_compile_takes_the_whole_network_at_any_size() -> None:
     network = shallow_network()
     compiled = torch.compile(network, fullgraph=True, dynamic=False, backend="aot_eager")
