@@ -24,11 +24,10 @@ from factcheck.fusion.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
 from factcheck.fusion.run import relation_probabilities
 from factcheck.records import Claim, Document, Search, Verdict
 from factcheck.retrieval import SourcePolicy
-from factcheck.settings import SearchSettings
+from factcheck.settings import Precision, SearchSettings
 
 if TYPE_CHECKING:
     from factcheck.encoders.ocr import OcrReader
-    from factcheck.encoders.precision import Precision
     from factcheck.retrieval import EvidenceIndex
 
 CHUNK = 512

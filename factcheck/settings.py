@@ -12,6 +12,10 @@ T = TypeVar("T")
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 
+Precision = Literal["float32", "bfloat16", "auto"]
+"""Number format to compute in. `auto` is bfloat16 where the processor multiplies it in hardware,
+else float32."""
+
 Share = tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]]
 """A half-open range of `Photograph.share`."""
 

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from factcheck.settings import (
     FusionHeadSettings,
     PassageSettings,
+    Precision,
     Probability,
     Settings,
     Share,
@@ -124,6 +125,8 @@ class FusionTraining(Settings):
         text_encoder: `embedded`, a folder, or a sentence-transformers model of the hub.
         image_encoder: `embedded`, a folder, or a Twins-SVT of timm with its pretrained tag.
         relation_encoder: `embedded` or a folder; null trains a head that reads no text relation.
+        precision: Number format that the encoders compute in; a checkpoint does not depend on it,
+            its last digits do.
         passages: How documents are cut.
         head: Shape of the head.
         epochs: Passes over the training rows, at most.
@@ -147,6 +150,7 @@ class FusionTraining(Settings):
     text_encoder: str = "embedded"
     image_encoder: str = "embedded"
     relation_encoder: str | None = "embedded"
+    precision: Precision = "float32"
     passages: PassageSettings = PassageSettings()
     head: FusionHeadSettings = FusionHeadSettings()
     epochs: int = Field(8, ge=1)

@@ -9,6 +9,7 @@ in weighted F1 to the reference is given with a paired bootstrap interval over t
 import argparse
 import sys
 from pathlib import Path
+from typing import get_args
 
 from results import origin, write_results
 
@@ -28,14 +29,16 @@ from factcheck.evidence import Reading
 from factcheck.files import write_whole
 from factcheck.fusion.checkpoint import Checkpoint, load_checkpoint
 from factcheck.fusion.run import relation_probabilities
+from factcheck.settings import Precision
 from factcheck.training import train
 
 
 class Bench:
     """Checkpoints, and splits as they read them."""
 
-    def __init__(self, data: Path, work: Path, cache: Path | None) -> None:
+    def __init__(self, data: Path, work: Path, cache: Path | None, precision: Precision) -> None:
         self._data = data
+        self._precision = precision
         self._work = work
         self._cache_file = cache
         self._cache = None if cache is None else EncodingCache(cache)
@@ -45,7 +48,8 @@ class Bench:
         if row.training is None:
             return None if row.checkpoint is None else load_checkpoint(row.checkpoint)
         out = self._work / row.name.replace(" ", "-").replace("/", "-")
-        train(row.training, self._data, out, cache=self._cache_file)
+        settings = row.training.model_copy(update={"precision": self._precision})
+        train(settings, self._data, out, cache=self._cache_file)
         return load_checkpoint(out / "checkpoint")
 
     def split(self, checkpoint: Checkpoint, name: str) -> Split:
@@ -57,6 +61,7 @@ class Bench:
             config.image_encoder.load,
             self._cache,
             None if relation is None else relation.load,
+            self._precision,
         )
         reading = Reading(encoders, config.passages, config.head.passages)
         return encode_split(reading, self._data, name)
@@ -70,6 +75,12 @@ def main() -> None:
     parser.add_argument("--split", default="test")
     parser.add_argument("--cache", type=Path, help="file with encodings, as training leaves it")
     parser.add_argument("--work", type=Path, default=Path("build/reproduce"))
+    parser.add_argument(
+        "--precision",
+        choices=get_args(Precision),
+        default="float32",
+        help="number format that the encoders compute in",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--readme", type=Path, help="page to put the table into")
     parser.add_argument("--out", type=Path, default=Path("data/results/baselines.json"))
@@ -88,7 +99,7 @@ def make(arguments: argparse.Namespace) -> None:
     page = arguments.readme.read_text(encoding="utf-8") if arguments.readme else ""
     if arguments.readme:
         replace_table(page, "", arguments.readme)
-    bench = Bench(arguments.data, arguments.work, arguments.cache)
+    bench = Bench(arguments.data, arguments.work, arguments.cache, arguments.precision)
     leading = bench.checkpoint(reference)
     if leading is None:
         # Baselines read what a checkpoint says is to be read.
@@ -112,6 +123,7 @@ def make(arguments: argparse.Namespace) -> None:
         "folder": "composed",
         "made_by": "factcheck data compose configs/compose-default.yaml",
         "split": arguments.split,
+        "precision": arguments.precision,
         "train_rows": len(train_split),
         "test_rows": len(test),
     }

@@ -9,8 +9,8 @@ import typer
 from factcheck.errors import UsageError
 
 if TYPE_CHECKING:
-    from factcheck.encoders.precision import Precision as NumberFormat
     from factcheck.retrieval import SourcePolicy
+    from factcheck.settings import Precision as NumberFormat
     from factcheck.settings import SearchSettings
 
 Index = Annotated[Path, typer.Option("--index", help="Folder of the index.", metavar="DIR")]

@@ -19,10 +19,11 @@ from factcheck.encoders import image as image_module
 from factcheck.encoders import text as text_module
 from factcheck.encoders.cache import EncodingCache
 from factcheck.encoders.image import ImageEncoder, pool
-from factcheck.encoders.precision import Precision, number_format
+from factcheck.encoders.precision import number_format
 from factcheck.encoders.relation import RelationEncoder
 from factcheck.encoders.text import TextEncoder
 from factcheck.errors import FactcheckError
+from factcheck.settings import Precision
 
 _CHUNK = 64
 _DECODERS = min(8, os.cpu_count() or 1)

@@ -18,12 +18,12 @@ from torch import Tensor
 
 from factcheck import pictures
 from factcheck.encoders.image_match import CopyReadout
-from factcheck.encoders.precision import NumberFormats, Precision, best_device, number_format
+from factcheck.encoders.precision import NumberFormats, best_device, number_format
 from factcheck.encoders.twins_svt import TwinsSVT
 from factcheck.encoders.twins_svt_weights import load_weights, shape_of, timm_model
 from factcheck.encoders.weights import read_weights, weights_hash
 from factcheck.errors import InvalidInputError, MissingResourceError
-from factcheck.settings import Settings, TwinsSvtSettings, first_problem
+from factcheck.settings import Precision, Settings, TwinsSvtSettings, first_problem
 
 EMBEDDED = "embedded"
 """Name of the image encoder that the package carries."""

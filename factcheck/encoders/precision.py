@@ -2,16 +2,14 @@
 
 import copy
 from collections.abc import Callable
-from typing import Generic, Literal, TypeVar
+from typing import Generic, TypeVar
 
 import torch
 from torch import nn
 
 from factcheck.encoders.packed_linear import pack_linear_layers
 from factcheck.errors import PrerequisiteError
-
-Precision = Literal["float32", "bfloat16", "auto"]
-"""`auto` is bfloat16 where the processor multiplies it in hardware, else float32."""
+from factcheck.settings import Precision
 
 KEYS_AT_A_TIME = 16
 """Keys that PyTorch's attention kernel for processors takes at once.

@@ -30,14 +30,13 @@ from torch import Tensor, nn
 from factcheck.encoders.precision import (
     KEYS_AT_A_TIME,
     NumberFormats,
-    Precision,
     number_format,
 )
 from factcheck.encoders.text import EMBEDDED as EMBEDDED_TEXT
 from factcheck.encoders.text import TextEncoder
 from factcheck.encoders.weights import read_weights, weights_hash
 from factcheck.errors import InvalidInputError, MissingResourceError
-from factcheck.settings import Settings, first_problem
+from factcheck.settings import Precision, Settings, first_problem
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -11,11 +11,11 @@ import torch
 from factcheck.encoders.precision import (
     KEYS_AT_A_TIME,
     NumberFormats,
-    Precision,
     number_format,
 )
 from factcheck.encoders.weights import weights_hash
 from factcheck.errors import InvalidInputError, PrerequisiteError
+from factcheck.settings import Precision
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from factcheck.encoders.packed_linear import PackedLinear
 from factcheck.encoders.precision import KEYS_AT_A_TIME
 
 PATCH = 4
@@ -93,7 +94,8 @@ def _attend_in_training(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     if key.dtype == torch.float32:
         return F.scaled_dot_product_attention(query, key, value)
     scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1)
-    return scores.softmax(dim=-1, dtype=torch.float32).to(value.dtype) @ value
+    attended: Tensor = scores.softmax(dim=-1, dtype=torch.float32).to(value.dtype) @ value
+    return attended
 
 
 def merge_squares(grid: Tensor, side: int) -> Tensor:
@@ -245,7 +247,11 @@ class FeedForward(nn.Sequential):
         result = torch.empty_like(flat)
         tile = max(1, _TILE.get(tokens.dtype, _TILE[torch.float32]) // widen.out_features)
         for part, place in zip(torch.split(flat, tile), torch.split(result, tile), strict=True):
-            place.copy_(narrow(activate(widen(part))))
+            hidden = activate(widen(part))
+            if isinstance(narrow, PackedLinear):
+                place.copy_(narrow(hidden))
+            else:
+                torch.addmm(narrow.bias, hidden, narrow.weight.T, out=place)
         return result.view_as(tokens)
 
 

@@ -100,7 +100,11 @@ def train_fusion(
     set_seed(settings.seed)
     with EncodingCache(cache or out / "encodings.sqlite") as encodings:
         encoders = Encoders.load(
-            settings.text_encoder, settings.image_encoder, encodings, settings.relation_encoder
+            settings.text_encoder,
+            settings.image_encoder,
+            encodings,
+            settings.relation_encoder,
+            settings.precision,
         )
         reading = Reading(encoders, settings.passages, settings.head.passages)
         # One process encodes, the others find what it has encoded.

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from factcheck.datasets.relation_pairs import draw_epoch, relation_pools
 from factcheck.datasets.text_relations import TextRelationRow, read_text_relations
-from factcheck.encoders.precision import Precision, has_bfloat16
+from factcheck.encoders.precision import has_bfloat16
 from factcheck.encoders.relation import (
     RelationConfig,
     RelationNetwork,
@@ -42,6 +42,7 @@ from factcheck.errors import InvalidInputError
 from factcheck.fusion.inputs import best_first
 from factcheck.records import TEXT_RELATIONS, Document
 from factcheck.retrieval import split_passages
+from factcheck.settings import Precision
 from factcheck.training.loop import (
     STEP_COLUMNS,
     OnProgress,
