@@ -148,6 +148,7 @@ def test_what_the_full_model_needs(test: dict[str, Any], expected: str) -> None:
     ("test", "expected"),
     [
         (stress(-0.03, -0.05, -0.01), "they make its score too good."),
+        (stress(-0.0003, -0.0004, -0.0002), "they raise its score by less than a thousandth."),
         (stress(-0.03, -0.07, 0.01), "they do not surely raise its score."),
         (stress(0, 0, 0, changed=0), "No row that is scored is a near duplicate of a training"),
     ],
