@@ -11,9 +11,9 @@ from torch import Tensor, nn
 class PackedLinear(nn.Linear):
     """A linear layer for inference on a processor, (..., in) to (..., out).
 
-    It keeps its weights as they were beside the packed ones: for gradients, for graphs, and for
-    networks that read the weights of their layers. The operators are those that PyTorch's own
-    compiler (TorchInductor, with frozen weights) puts in the place of a linear layer.
+    It keeps its weights as they were beside the packed ones, in twice the memory: for gradients,
+    for graphs, and for networks that read the weights of their layers. The operators are those that
+    PyTorch's own compiler (TorchInductor, with frozen weights) puts in the place of a linear layer.
 
     Args:
         layer: A layer in bfloat16, on a processor.
