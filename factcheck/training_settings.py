@@ -200,6 +200,11 @@ class TextRelationTraining(Settings):
         averaged_with: Folder of a text relation encoder on the same text encoder, relative to the
             working directory, whose weights are averaged with the trained ones in the end.
         averaged_share: Its share in the average.
+        teacher: Folder of a text relation encoder, relative to the working directory, whose
+            probabilities are learnt besides the relations (arXiv:1503.02531).
+        taught: The teacher's share in the loss.
+        unlabelled: Rows that are added to an epoch, as a part of it, each a claim beside another
+            claim or a passage like it; only the teacher says what they are.
         rows: Rows of an epoch, drawn anew for each; fewer where the sources have no more.
         balanced: Whether the relations of each source are equally frequent, as far as it has them.
         made_insufficient: Whether claims beside similar evidence of other claims are added where a
@@ -243,6 +248,9 @@ class TextRelationTraining(Settings):
     initial: Path | None = None
     averaged_with: Path | None = None
     averaged_share: float = Field(0.5, gt=0, lt=1)
+    teacher: Path | None = None
+    taught: float = Field(0.7, gt=0, le=1)
+    unlabelled: float = Field(0.0, ge=0)
     rows: int = Field(40_000, ge=1)
     balanced: bool = True
     made_insufficient: bool = True
@@ -274,6 +282,8 @@ class TextRelationTraining(Settings):
             raise ValueError(f"{strays[0]} is held out but no source")
         if set(self.held_out) == set(self.sources):
             raise ValueError("all sources are held out, and none is left to train on")
+        if self.unlabelled and self.teacher is None:
+            raise ValueError("unlabelled rows need a teacher to say what they are")
         return self
 
 

@@ -6,6 +6,8 @@ open pairs with similar evidence, claims with one detail changed (`datasets.rela
 claim-only expert in a product of experts (arXiv:1909.03683, section 3.2), which answers for what
 can be told without reading the evidence, so that the network need not.
 
+Besides, a larger encoder may be its teacher (`distillation`), also of pairs that have no label.
+
 A row is a document: its passages most like the claim are read one by one, and the loss is that of
 the document's relation (`encoders.relation.document_logits`).
 """
@@ -15,7 +17,6 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -25,11 +26,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from factcheck.datasets.relation_pairs import draw_epoch, relation_pools
+from factcheck.datasets.relation_pairs import RelationPools, draw_epoch, relation_pools
 from factcheck.datasets.text_relations import TextRelationRow, read_text_relations
 from factcheck.encoders.precision import has_bfloat16
 from factcheck.encoders.relation import (
     RelationConfig,
+    RelationEncoder,
     RelationNetwork,
     build_relation_network,
     document_logits,
@@ -39,10 +41,9 @@ from factcheck.encoders.relation import (
 )
 from factcheck.encoders.text import TextEncoder
 from factcheck.errors import InvalidInputError
-from factcheck.fusion.inputs import best_first
-from factcheck.records import TEXT_RELATIONS, Document
-from factcheck.retrieval import split_passages
+from factcheck.records import TEXT_RELATIONS
 from factcheck.settings import Precision
+from factcheck.training.distillation import teacher_probabilities
 from factcheck.training.loop import (
     STEP_COLUMNS,
     OnProgress,
@@ -56,6 +57,7 @@ from factcheck.training.loop import (
     start_accelerator,
     step_row,
 )
+from factcheck.training.relation_examples import UNKNOWN, ExampleReader, RelationExample
 from factcheck.training_settings import TextRelationTraining
 
 if TYPE_CHECKING:
@@ -63,21 +65,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class RelationExample:
-    """A row as the network reads it.
-
-    Attributes:
-        claim: The claim.
-        passages: The passages read, most like the claim first.
-        relation: Position in `TEXT_RELATIONS`.
-    """
-
-    claim: str
-    passages: tuple[str, ...]
-    relation: int
 
 
 def train_text_relation(
@@ -126,10 +113,14 @@ def train_text_relation(
         # Backwards, PyTorch's fused attention for processors takes half of a training step.
         network.body.set_attn_implementation("eager")
     selector = text if settings.selector is None else TextEncoder.load(settings.selector)
-    reader = _Reader(settings, selector)
+    reader = ExampleReader(settings, selector)
     examples = [reader.read(epoch, counter(report, "select passages")) for epoch in epochs]
     expert = _claim_only_expert(epochs, settings)
-    _fit(network, tokenizer, examples, expert, settings, out, accelerator, report)
+    taught = None
+    if settings.teacher is not None:
+        unlabelled = _add_unlabelled(examples, expert, reader, pools, settings, report)
+        taught = _ask_teacher(settings.teacher, examples, settings, out, accelerator, report)
+    _fit(network, tokenizer, examples, expert, taught, settings, out, accelerator, report)
     if accelerator.is_main_process:
         network.cpu().eval()
         if settings.averaged_with is not None:
@@ -143,6 +134,8 @@ def train_text_relation(
         save_relation_encoder(out / "encoder", config, network)
         network.to(accelerator.device)
         metrics: dict[str, Any] = {"rows": _counts(settings, epochs[0])}
+        if taught is not None:
+            metrics["unlabelled"] = unlabelled
         scored = _to_score(settings, data, rows)
         for name, wanted in scored.items():
             predicted = predict_relations(
@@ -221,47 +214,6 @@ def relation_scores(rows: Sequence[TextRelationRow], predicted: np.ndarray) -> d
     }
 
 
-class _Reader:
-    """Cuts documents into passages and chooses those that are read."""
-
-    def __init__(self, settings: TextRelationTraining, text: TextEncoder) -> None:
-        self._settings = settings
-        self._text = text
-
-    def read(
-        self, rows: Sequence[TextRelationRow], on_progress: Callable[[int], None] | None = None
-    ) -> list[RelationExample]:
-        """The examples of rows, in order."""
-        cut = [self._cut(row.evidence_text) for row in rows]
-        read = self._settings.passages_read
-        long = [i for i, passages in enumerate(cut) if len(passages) > max(read, 1)]
-        # Only where there is a choice must passages be compared with the claim.
-        texts = list(dict.fromkeys(text for i in long for text in (rows[i].claim, *cut[i])))
-        precision: Precision = "auto" if self._settings.bfloat16 else "float32"
-        vectors = np.zeros((0, 1))
-        if texts:
-            vectors = self._text.encode(texts, on_progress=on_progress, precision=precision)
-        place = {text: i for i, text in enumerate(texts)}
-        for i in long:
-            own = vectors[[place[text] for text in cut[i]]]
-            best = best_first(vectors[place[rows[i].claim]], own, read)
-            cut[i] = [cut[i][j] for j in best]
-        return [
-            RelationExample(row.claim, tuple(passages), TEXT_RELATIONS.index(row.relation))
-            for row, passages in zip(rows, cut, strict=True)
-        ]
-
-    def _cut(self, text: str) -> list[str]:
-        if self._settings.passages_read == 0:
-            return [text]
-        passages = split_passages(
-            Document("", text),
-            self._settings.passages.max_characters,
-            self._settings.passages.overlap_sentences,
-        )
-        return [passage.text for passage in passages]
-
-
 def _claim_only_expert(
     epochs: Sequence[Sequence[TextRelationRow]], settings: TextRelationTraining
 ) -> list[np.ndarray] | None:
@@ -290,11 +242,71 @@ def _claim_only_expert(
     return experts
 
 
+def _add_unlabelled(
+    epochs: Sequence[list[RelationExample]],
+    expert: list[np.ndarray] | None,
+    reader: ExampleReader,
+    pools: RelationPools,
+    settings: TextRelationTraining,
+    report: OnProgress,
+) -> list[int]:
+    """Add examples that only the teacher judges to each epoch, in place.
+
+    Returns:
+        How many there are, by epoch.
+    """
+    rows = [
+        row
+        for pool in pools.rows.values()
+        for relation_rows in pool.values()
+        for row in relation_rows
+    ]
+    counts = []
+    for epoch, examples in enumerate(epochs):
+        added = reader.pair_with_neighbours(
+            rows,
+            round(settings.unlabelled * len(examples)),
+            f"{settings.seed}/unlabelled/{epoch}",
+            counter(report, "find neighbours"),
+        )
+        counts.append(len(added))
+        examples += added
+        if expert is not None:
+            # Of these the claim gives nothing away: the teacher's word is not the claim-only one.
+            nothing = np.zeros((len(added), len(TEXT_RELATIONS)), dtype=np.float32)
+            expert[epoch] = np.concatenate([expert[epoch], nothing])
+    return counts
+
+
+def _ask_teacher(
+    teacher: Path,
+    epochs: Sequence[Sequence[RelationExample]],
+    settings: TextRelationTraining,
+    out: Path,
+    accelerator: "Accelerator",
+    report: OnProgress,
+) -> list[np.ndarray]:
+    """The teacher's probabilities (N, 3) of each epoch's examples; one process asks it."""
+    encoder = RelationEncoder.load(str(teacher))
+    encoder.network.to(accelerator.device)
+    precision: Precision = "auto" if settings.bfloat16 else "float32"
+
+    def answers() -> list[np.ndarray]:
+        progress = counter(report, "ask the teacher")
+        return [teacher_probabilities(encoder, epoch, out, precision, progress) for epoch in epochs]
+
+    if accelerator.is_main_process:
+        answers()
+    accelerator.wait_for_everyone()
+    return answers()
+
+
 def _fit(
     network: RelationNetwork,
     tokenizer: "PreTrainedTokenizerBase",
     epochs: Sequence[Sequence[RelationExample]],
     expert: Sequence[np.ndarray] | None,
+    taught: Sequence[np.ndarray] | None,
     settings: TextRelationTraining,
     out: Path,
     accelerator: "Accelerator",
@@ -339,13 +351,23 @@ def _fit(
                 with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
                     logits = _document_logits(model, tokenizer, chosen, settings.max_tokens)
                 logits = logits.float()
+                truth = torch.tensor([example.relation for example in chosen], device=device)
+                told = logits
                 if expert is not None:
                     known = torch.from_numpy(expert[epoch][chunk]).to(device)
-                    logits = logits + settings.debias * known
-                truth = torch.tensor([example.relation for example in chosen], device=device)
+                    told = logits + settings.debias * known
                 part = F.cross_entropy(
-                    logits, truth, label_smoothing=settings.label_smoothing, reduction="sum"
+                    told,
+                    truth,
+                    ignore_index=UNKNOWN,
+                    label_smoothing=settings.label_smoothing,
+                    reduction="sum",
                 )
+                if taught is not None:
+                    # The teacher has had the claim-only expert beside it already.
+                    answers = torch.from_numpy(taught[epoch][chunk]).to(device)
+                    soft = F.cross_entropy(logits, answers, reduction="sum")
+                    part = (1 - settings.taught) * part + settings.taught * soft
                 part = factor * part / len(batch)
                 accelerator.backward(part)
             loss += part.item()

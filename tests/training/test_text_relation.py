@@ -18,6 +18,8 @@ from factcheck.errors import InvalidInputError, UsageError
 from factcheck.records import TEXT_RELATIONS, TextRelation
 from factcheck.training import text_relation as module
 from factcheck.training import train
+from factcheck.training.distillation import teacher_probabilities
+from factcheck.training.relation_examples import UNKNOWN, ExampleReader, RelationExample
 from factcheck.training.text_relation import relation_scores
 from factcheck.training_settings import TextRelationTraining
 
@@ -115,7 +117,10 @@ def test_what_it_writes_loads_and_agrees_with_its_metrics(run: Path) -> None:
 def test_a_run_that_was_cut_off_ends_with_the_same_weights(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    short = settings(rows=240, debias=0.5)
+    # A shallow teacher will do: what it says must come out the same both times.
+    train(settings(rows=32, layers=1), data, tmp_path / "teacher")
+    taught = {"teacher": tmp_path / "teacher" / "encoder", "unlabelled": 0.1}
+    short = settings(rows=240, debias=0.5, **taught)
     train(short, data, tmp_path / "whole")
 
     class StoppedError(Exception):
@@ -134,7 +139,7 @@ def test_a_run_that_was_cut_off_ends_with_the_same_weights(
     )
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
     with pytest.raises(UsageError, match="cut: holds a checkpoint of a run with other settings"):
-        train(settings(rows=120, debias=0.5), data, tmp_path / "cut")
+        train(settings(rows=120, debias=0.5, **taught), data, tmp_path / "cut")
 
 
 def test_the_weights_may_be_averaged_with_those_of_another_encoder(
@@ -171,13 +176,92 @@ def test_only_long_documents_are_compared_passage_by_passage(text_encoder: TextE
         ),
         TextRelationRow("b", "one", "Cats sleep.", (long,), TEXT_RELATIONS[2], "document"),
     ]
-    short, cut = module._Reader(settings(passages_read=2), text_encoder).read(rows)
+    short, cut = ExampleReader(settings(passages_read=2), text_encoder).read(rows)
     assert short.passages == ("Short.",)
     assert len(cut.passages) == 2
     assert all("Cats" in passage for passage in cut.passages)
     assert cut.relation == 2
-    [_, whole] = module._Reader(settings(passages_read=0), text_encoder).read(rows)
+    [_, whole] = ExampleReader(settings(passages_read=0), text_encoder).read(rows)
     assert whole.passages == (long,)
+
+
+def test_claims_are_set_beside_texts_like_them(text_encoder: TextEncoder) -> None:
+    subjects = ("The bridge over the river", "The mayor of the town", "The museum of modern art")
+    rows = [
+        TextRelationRow(
+            f"{n}-{k}", "one", f"{s} {said}.", (f"{s} {told}.",), TEXT_RELATIONS[0], "passage"
+        )
+        for n, s in enumerate(subjects)
+        for k, (said, told) in enumerate([("is old", "was new once"), ("closed", "stays open")])
+    ]
+    reader = ExampleReader(settings(), text_encoder)
+    pairs = reader.pair_with_neighbours(rows, 12, "seed")
+    assert len(set(pairs)) == len(pairs) == 12
+    assert {pair.relation for pair in pairs} == {UNKNOWN}
+    assert all(pair.passages[0] != pair.claim for pair in pairs)
+    texts = {text for row in rows for text in (row.claim, row.evidence_text)}
+    assert {pair.passages[0] for pair in pairs} <= texts
+    assert reader.pair_with_neighbours(rows, 12, "seed") == pairs
+    assert reader.pair_with_neighbours(rows, 12, "other") != pairs
+    assert reader.pair_with_neighbours([], 12, "seed") == []
+
+
+def test_only_near_neighbours_are_set_beside_a_claim(
+    text_encoder: TextEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("factcheck.training.relation_examples.NEIGHBOURS", 3)
+    rows = [
+        TextRelationRow(f"{s}{k}", "one", f"{s} {k}.", (f"{s} was {k}.",), TEXT_RELATIONS[0], "x")
+        for s in ("The bridge", "A famous singer")
+        for k in ("old", "white", "large")
+    ]
+    pairs = ExampleReader(settings(), text_encoder).pair_with_neighbours(rows, 12, "seed")
+    assert len(pairs) == 12
+    assert all(pair.claim.split()[1] in pair.passages[0] for pair in pairs)
+
+
+def test_a_pupil_learns_of_its_teacher_and_not_of_the_labels(
+    run: Path, data: Path, tmp_path: Path
+) -> None:
+    # Labels that say the same of every row: whoever heeds them gives one relation.
+    rows = [json.loads(line) for line in (data / "train.jsonl").read_text().splitlines()]
+    for row in rows:
+        row["relation"] = "support"
+    (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (tmp_path / "dev.jsonl").write_text((data / "dev.jsonl").read_text())
+    pupil = {"layers": 3, "epochs": 5, "learning_rate": 8e-4, "edited": 0.0, "debias": 0.0}
+    taught = {"teacher": run / "encoder", "taught": 1.0, "unlabelled": 0.2}
+    metrics = train(settings(**pupil, **taught), tmp_path, tmp_path / "pupil")
+    assert metrics["development_macro_f1"] > 0.85
+    drawn = sum(sum(counts.values()) for counts in metrics["rows"].values())
+    assert metrics["unlabelled"] == [round(0.2 * drawn)] * 5
+
+
+def test_unlabelled_rows_need_a_teacher() -> None:
+    with pytest.raises(ValueError, match="unlabelled rows need a teacher to say what they are"):
+        settings(unlabelled=0.5)
+
+
+def test_the_teacher_is_asked_once(run: Path, tmp_path: Path) -> None:
+    teacher = RelationEncoder.load(str(run / "encoder"))
+    near = "Everyone could see that the door number 7 is white."
+    other = "It was a fine day."
+    claim = "The door number 7 is white."
+    examples = [RelationExample(claim, (near, other), 0), RelationExample(claim, (other,), UNKNOWN)]
+    read: list[int] = []
+    first = teacher_probabilities(teacher, examples, tmp_path, "float32", read.append)
+    assert sum(read) == 3
+    assert first.shape == (2, 3)
+    assert first.sum(axis=1) == pytest.approx(1.0, abs=1e-5)
+    # A document of one passage is that passage.
+    alone = torch.from_numpy(teacher.encode([(claim, other)]).logits).softmax(dim=-1)
+    assert first[1] == pytest.approx(alone[0].numpy(), abs=1e-4)
+    again = teacher_probabilities(teacher, examples, tmp_path, "float32", read.append)
+    assert sum(read) == 3
+    assert np.array_equal(first, again)
+    turned = teacher_probabilities(teacher, examples[::-1], tmp_path, "float32", read.append)
+    assert turned == pytest.approx(first[::-1], abs=1e-4)
+    assert not list(tmp_path.glob("*.tmp"))
 
 
 def test_scores_by_source() -> None:
