@@ -37,14 +37,12 @@ from factcheck.datasets.lookalikes import Lookalikes
 from factcheck.datasets.photographs import Photograph, list_photographs
 from factcheck.encoders import ImageEncoder, TextEncoder
 from factcheck.encoders.image import pool
-from factcheck.encoders.image_match import found_in
+from factcheck.encoders.image_match import found_in, pooled_cosine, token_match
 from factcheck.evaluation.copies import (
     Similarity,
     others_of,
     pair_similarities,
-    pooled_cosine,
     separation,
-    token_match,
 )
 from factcheck.training.copy_readout import edited_copies
 from factcheck.training.teacher import encode_images, load_teacher

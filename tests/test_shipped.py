@@ -11,8 +11,8 @@ from PIL import Image
 from factcheck import Claim, Document, FactChecker
 from factcheck.encoders import ImageEncoder
 from factcheck.encoders.image import EMBEDDED_FOLDER
+from factcheck.encoders.image_match import token_match
 from factcheck.encoders.relation import EMBEDDED_FOLDER as RELATION_FOLDER
-from factcheck.evaluation.copies import token_match
 from factcheck.records import TEXT_RELATIONS, Label, TextRelation
 
 DEMO = Path(__file__).parent.parent / "data" / "demo"

@@ -31,6 +31,26 @@ _STEEPEST = 4.0
 """Slopes are cut to this: no edit enlarges more, and a line through few points may be any."""
 
 
+def token_cosines(left: Tensor, right: Tensor) -> Tensor:
+    """(N, T, S) cosines of every token of N grids (N or 1, T, C) with every one of N (N, S, C)."""
+    return F.normalize(left, dim=-1) @ F.normalize(right, dim=-1).transpose(1, 2)
+
+
+def pooled_cosine(left: Tensor, right: Tensor) -> Tensor:
+    """(N,) cosines of the mean tokens of two times N grids (N, T, C)."""
+    return F.cosine_similarity(left.mean(dim=1), right.mean(dim=1), dim=-1)
+
+
+def token_match(left: Tensor, right: Tensor) -> Tensor:
+    """(N,) late interaction of two times N grids (N, T, C).
+
+    The mean over the tokens of one side of the largest cosine on the other, averaged over both
+    sides. It finds a part wherever it lies.
+    """
+    cosines = token_cosines(left, right)
+    return (cosines.amax(dim=2).mean(dim=1) + cosines.amax(dim=1).mean(dim=1)) / 2
+
+
 def found_in(picture: Tensor, others: Tensor) -> Tensor:
     """How much of a picture is found in each of some others: the order of retrieval.
 
@@ -44,7 +64,7 @@ def found_in(picture: Tensor, others: Tensor) -> Tensor:
     Returns:
         (N,) in [-1, 1].
     """
-    cosines = F.normalize(picture, dim=-1) @ F.normalize(others, dim=-1).transpose(1, 2)
+    cosines = token_cosines(picture[None], others)
     return cosines.amax(dim=2).mean(dim=1)
 
 
@@ -65,11 +85,10 @@ def match_features(left: Tensor, right: Tensor) -> Tensor:
         of the right ones, each sorted, so that it does not matter where a match was lost; and eight
         numbers a side on how its matches are placed (`_placement`).
     """
-    cosines = F.normalize(left, dim=-1) @ F.normalize(right, dim=-1).transpose(1, 2)
-    pooled = F.cosine_similarity(left.mean(dim=1), right.mean(dim=1), dim=-1)
+    cosines = token_cosines(left, right)
     return torch.cat(
         [
-            pooled[:, None],
+            pooled_cosine(left, right)[:, None],
             cosines.amax(dim=2).sort(dim=1).values,
             cosines.amax(dim=1).sort(dim=1).values,
             _placement(cosines),

@@ -10,26 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 Similarity = Callable[[Tensor, Tensor], Tensor]
 """From the token grids (N, T, C) of both sides to (N,) similarities."""
-
-
-def pooled_cosine(left: Tensor, right: Tensor) -> Tensor:
-    """(N,) cosines of the mean tokens of two times N grids (N, T, C)."""
-    return F.cosine_similarity(left.mean(dim=1), right.mean(dim=1), dim=-1)
-
-
-def token_match(left: Tensor, right: Tensor) -> Tensor:
-    """(N,) late interaction of two times N grids (N, T, C).
-
-    The mean over the tokens of one side of the largest cosine on the other, averaged over both
-    sides (as ColBERT does for words, arXiv:2004.12832). It finds a part wherever it lies.
-    """
-    cosines = F.normalize(left, dim=-1) @ F.normalize(right, dim=-1).transpose(1, 2)
-    return (cosines.amax(dim=2).mean(dim=1) + cosines.amax(dim=1).mean(dim=1)) / 2
 
 
 def others_of(lookalikes: np.ndarray, seed: int) -> np.ndarray:

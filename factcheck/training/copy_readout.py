@@ -21,9 +21,9 @@ from factcheck.datasets.lookalikes import Lookalikes
 from factcheck.datasets.photo_edits import heavy_copy, light_copy
 from factcheck.datasets.photographs import Photograph, list_photographs
 from factcheck.encoders.image import ImageEncoder, architecture_of, save_image_encoder
-from factcheck.encoders.image_match import CopyReadout, match_features
+from factcheck.encoders.image_match import CopyReadout, match_features, token_match
 from factcheck.errors import InvalidInputError
-from factcheck.evaluation.copies import Similarity, others_of, separation, token_match
+from factcheck.evaluation.copies import Similarity, others_of, separation
 from factcheck.training.loop import OnProgress
 from factcheck.training_settings import CopyReadoutTraining
 

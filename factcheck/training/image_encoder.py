@@ -39,14 +39,13 @@ from factcheck.encoders.image import (
     read_image_encoder,
     save_image_encoder,
 )
+from factcheck.encoders.image_match import pooled_cosine, token_match
 from factcheck.encoders.precision import best_device, has_bfloat16
 from factcheck.encoders.twins_svt import TwinsSVT
 from factcheck.evaluation.copies import (
     others_of,
     pair_similarities,
-    pooled_cosine,
     separation,
-    token_match,
 )
 from factcheck.training.image_losses import late_interaction, memory_similarities, nt_xent
 from factcheck.training.image_pairs import EditedPairs, LookalikeBatches, own_neighbours

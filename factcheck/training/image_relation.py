@@ -2,7 +2,7 @@
 
 Factify 2's labels say of each row but the refuted ones whether both pictures are the same. Two
 pictures are compared as the fusion head will compare them, by their pooled vectors and by their
-token grids (`evaluation.copies`); three numbers turn the similarities into a logit, as SigLIP's
+token grids (`encoders.image_match`); three numbers turn the similarities into a logit, as SigLIP's
 scale and bias do (arXiv:2303.15343, section 3.2). The numbers are thrown away in the end: the head
 learns its own reading of the grids.
 """
@@ -33,10 +33,10 @@ from factcheck.encoders.image import (
     architecture_of,
     save_image_encoder,
 )
+from factcheck.encoders.image_match import pooled_cosine, token_match
 from factcheck.encoders.precision import has_bfloat16
 from factcheck.encoders.twins_svt import TwinsSVT
 from factcheck.errors import FactcheckError, InvalidInputError
-from factcheck.evaluation.copies import pooled_cosine, token_match
 from factcheck.training.loop import (
     STEP_COLUMNS,
     OnProgress,

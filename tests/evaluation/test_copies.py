@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from factcheck.encoders.image_match import pooled_cosine, token_match
 from factcheck.evaluation.copies import (
     others_of,
     pair_similarities,
-    pooled_cosine,
     separation,
-    token_match,
 )
 
 
