@@ -8,11 +8,8 @@ learns its own reading of the grids.
 """
 
 import json
-import logging
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -38,24 +35,18 @@ from factcheck.encoders.precision import has_bfloat16
 from factcheck.encoders.twins_svt import TwinsSVT
 from factcheck.errors import FactcheckError, InvalidInputError
 from factcheck.training.loop import (
-    STEP_COLUMNS,
+    Batch,
     OnProgress,
-    Resumable,
-    append_row,
     begin_run,
     counter,
-    decayed_and_not,
-    own_part,
-    rising_and_falling,
+    fit_in_steps,
+    shuffled_batches,
     start_accelerator,
-    step_row,
 )
 from factcheck.training_settings import ImageRelationTraining
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -235,66 +226,27 @@ def _fit(
     accelerator: "Accelerator",
     report: OnProgress,
 ) -> None:
-    """Train in place; a run that was cut off goes on from its checkpoint."""
     device = accelerator.device
-    optimiser = torch.optim.AdamW(
-        decayed_and_not(model.parameters(), settings.weight_decay),
-        lr=settings.learning_rate,
-        fused=True,
-    )
-    wrapped, optimiser = accelerator.prepare(model, optimiser)
-    batches = [
-        (epoch, batch)
-        for epoch in range(settings.epochs)
-        for batch in _batches(len(pairs), settings, epoch)
-    ]
-    checkpoint = Resumable(out / "checkpoint.pt")
-    first = checkpoint.load(model, optimiser)
-    if first:
-        log.info("resumed at step %d", first)
     bfloat16 = settings.bfloat16 and has_bfloat16(device)
+
+    def chunks(batch: Batch) -> list[list[int]]:
+        rows = batch.rows
+        return [rows[i : i + settings.chunk] for i in range(0, len(rows), settings.chunk)]
+
+    def loss(wrapped: nn.Module, epoch: int, rows: list[int]) -> Tensor:
+        left, right, same = reader.read([pairs[row] for row in rows], epoch)
+        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+            logits = wrapped(left.to(device), right.to(device))
+        known = (same >= 0).to(device)
+        each = F.binary_cross_entropy_with_logits(
+            logits.float(), same.clamp(min=0).to(device), reduction="none"
+        )
+        return (each * known).sum()
+
     model.train()
-    started = time.perf_counter()
-    losses: list[float] = []
-    for step in range(first, len(batches)):
-        epoch, batch = batches[step]
-        rate = rising_and_falling(step, len(batches), settings.learning_rate, settings.warmup)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        optimiser.zero_grad(set_to_none=True)
-        own, factor = own_part(batch, accelerator)
-        loss = 0.0
-        for start in range(0, len(own), settings.chunk):
-            chunk = own[start : start + settings.chunk]
-            left, right, same = reader.read([pairs[i] for i in chunk], epoch)
-            last_chunk = start + settings.chunk >= len(own)
-            with nullcontext() if last_chunk else accelerator.no_sync(wrapped):
-                with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-                    logits = wrapped(left.to(device), right.to(device))
-                known = (same >= 0).to(device)
-                each = F.binary_cross_entropy_with_logits(
-                    logits.float(), same.clamp(min=0).to(device), reduction="none"
-                )
-                part = factor * (each * known).sum() / len(batch)
-                accelerator.backward(part)
-            loss += part.item()
-        accelerator.clip_grad_norm_(wrapped.parameters(), 1.0)
-        optimiser.step()
-        losses.append(loss)
-        report("train", step + 1, len(batches), {"loss": loss})
-        last = step + 1 == len(batches)
-        if accelerator.is_main_process and ((step + 1) % settings.checkpoint_every == 0 or last):
-            checkpoint.save(model, optimiser, step + 1)
-            row = step_row(step + 1, time.perf_counter() - started, rate, losses)
-            append_row(out / "log.csv", STEP_COLUMNS, row)
-            losses.clear()
-
-
-def _batches(count: int, settings: ImageRelationTraining, epoch: int) -> list[list[int]]:
-    """Positions of the pairs of each batch, in random order."""
-    order = Random(f"{settings.seed}/batches/{epoch}").sample(range(count), count)
-    size = settings.batch_size
-    return [order[start : start + size] for start in range(0, count, size)]
+    sizes = [len(pairs)] * settings.epochs
+    batches = shuffled_batches(sizes, settings.batch_size, settings.seed)
+    fit_in_steps(model, batches, chunks, loss, settings, out, accelerator, report)
 
 
 @torch.inference_mode()

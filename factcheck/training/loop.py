@@ -6,21 +6,27 @@ batch, and gradients are averaged over them. The run folder must lie where all o
 
 import csv
 import json
+import logging
+import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from random import Random
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import torch
 from pydantic import ValidationError
-from torch import nn
+from torch import Tensor, nn
 
 from factcheck.errors import UsageError
 from factcheck.settings import Settings
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -100,31 +106,6 @@ def counter(report: OnProgress, stage: str) -> Callable[[int], None]:
     return count
 
 
-def own_part(batch: Sequence[T], accelerator: "Accelerator") -> tuple[list[T], float]:
-    """What this process passes of a batch, and the factor of its loss.
-
-    Gradients are averaged over the processes: with the factor, the sum over a part divided by the
-    size of the whole batch becomes the mean over the batch.
-
-    Args:
-        batch: At least one example.
-        accelerator: Of the run.
-
-    Returns:
-        At least one example, since every process must pass something, and the number of
-        processes; 0 if the example is another process's.
-    """
-    own = list(batch[accelerator.process_index :: accelerator.num_processes])
-    return (own, float(accelerator.num_processes)) if own else (list(batch[:1]), 0.0)
-
-
-def rising_and_falling(step: int, steps: int, highest: float, warmup: float) -> float:
-    """A learning rate that rises to its highest over a part of the run and falls from there."""
-    rising = (step + 1) / max(1.0, warmup * steps)
-    falling = (steps - step) / ((1 - warmup) * steps)
-    return highest * min(1.0, rising, falling)
-
-
 def decayed_and_not(
     parameters: Iterable[nn.Parameter], weight_decay: float
 ) -> list[dict[str, Any]]:
@@ -173,11 +154,145 @@ class Resumable:
         return step
 
 
-STEP_COLUMNS = ("step", "seconds", "learning_rate", "loss")
-"""Columns of the log of a run whose steps are all of a kind."""
+_STEP_COLUMNS = ("step", "seconds", "learning_rate", "loss")
+"""Columns of the log of a run in steps."""
 
 
-def step_row(step: int, seconds: float, rate: float, losses: Sequence[float]) -> dict[str, object]:
+class SteppedSettings(Protocol):
+    """What a run in steps is told, whatever it trains."""
+
+    @property
+    def learning_rate(self) -> float:
+        """Of AdamW, at its highest."""
+
+    @property
+    def warmup(self) -> float:
+        """Part of the run until it is reached."""
+
+    @property
+    def weight_decay(self) -> float:
+        """Of AdamW, on matrices."""
+
+    @property
+    def checkpoint_every(self) -> int:
+        """Steps between checkpoints."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Examples of one step.
+
+    Attributes:
+        epoch: Which.
+        rows: Positions of the examples in their epoch.
+    """
+
+    epoch: int
+    rows: list[int]
+
+
+def shuffled_batches(sizes: Iterable[int], batch_size: int, seed: int) -> list[Batch]:
+    """The batches of a run, each epoch in a random order of its own.
+
+    Args:
+        sizes: Examples of each epoch.
+        batch_size: Examples a batch; the last of an epoch may have fewer.
+        seed: Of the orders.
+    """
+    batches = []
+    for epoch, size in enumerate(sizes):
+        order = Random(f"{seed}/batches/{epoch}").sample(range(size), size)
+        batches += [
+            Batch(epoch, order[start : start + batch_size]) for start in range(0, size, batch_size)
+        ]
+    return batches
+
+
+def fit_in_steps(
+    network: nn.Module,
+    batches: Sequence[Batch],
+    chunks: Callable[[Batch], Sequence[list[int]]],
+    loss: Callable[[nn.Module, int, list[int]], Tensor],
+    settings: SteppedSettings,
+    out: Path,
+    accelerator: "Accelerator",
+    report: OnProgress,
+) -> None:
+    """Train in place by AdamW; a run that was cut off goes on from its checkpoint.
+
+    Args:
+        network: What is trained, in training mode.
+        batches: One for each step.
+        chunks: Divides the rows of a batch into parts that pass through the network at once.
+        loss: The loss of some rows of an epoch, summed over them, by the network that it is given.
+        settings: The run.
+        out: Run folder: `checkpoint.pt` and `log.csv`.
+        accelerator: Of the run.
+        report: Told of each step.
+    """
+    groups = decayed_and_not(network.parameters(), settings.weight_decay)
+    optimiser: Any = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
+    model, optimiser = accelerator.prepare(network, optimiser)
+    checkpoint = Resumable(out / "checkpoint.pt")
+    first = checkpoint.load(network, optimiser)
+    if first:
+        log.info("resumed at step %d", first)
+    started = time.perf_counter()
+    losses: list[float] = []
+    for step in range(first, len(batches)):
+        batch = batches[step]
+        rate = _rising_and_falling(step, len(batches), settings.learning_rate, settings.warmup)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        optimiser.zero_grad(set_to_none=True)
+        own, factor = _own_part(batch.rows, accelerator)
+        parts = chunks(Batch(batch.epoch, own))
+        total = 0.0
+        for place, rows in enumerate(parts):
+            # Gradients go to the other processes once a batch.
+            last_part = place + 1 == len(parts)
+            with nullcontext() if last_part else accelerator.no_sync(model):
+                part = factor * loss(model, batch.epoch, rows) / len(batch.rows)
+                accelerator.backward(part)
+            total += part.item()
+        accelerator.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        losses.append(total)
+        report("train", step + 1, len(batches), {"loss": total})
+        last = step + 1 == len(batches)
+        if accelerator.is_main_process and ((step + 1) % settings.checkpoint_every == 0 or last):
+            checkpoint.save(network, optimiser, step + 1)
+            row = _step_row(step + 1, time.perf_counter() - started, rate, losses)
+            append_row(out / "log.csv", _STEP_COLUMNS, row)
+            losses.clear()
+
+
+def _own_part(batch: Sequence[T], accelerator: "Accelerator") -> tuple[list[T], float]:
+    """What this process passes of a batch, and the factor of its loss.
+
+    Gradients are averaged over the processes: with the factor, the sum over a part divided by the
+    size of the whole batch becomes the mean over the batch.
+
+    Args:
+        batch: At least one example.
+        accelerator: Of the run.
+
+    Returns:
+        At least one example, since every process must pass something, and the number of
+        processes; 0 if the example is another process's.
+    """
+    own = list(batch[accelerator.process_index :: accelerator.num_processes])
+    return (own, float(accelerator.num_processes)) if own else (list(batch[:1]), 0.0)
+
+
+def _rising_and_falling(step: int, steps: int, highest: float, warmup: float) -> float:
+    """A learning rate that rises to its highest over a part of the run and falls from there."""
+    rising = (step + 1) / max(1.0, warmup * steps)
+    falling = (steps - step) / ((1 - warmup) * steps)
+    return highest * min(1.0, rising, falling)
+
+
+def _step_row(step: int, seconds: float, rate: float, losses: Sequence[float]) -> dict[str, object]:
     """A row of such a log.
 
     Args:

@@ -13,10 +13,7 @@ the document's relation (`encoders.relation.document_logits`).
 """
 
 import json
-import logging
-import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -45,17 +42,13 @@ from factcheck.records import TEXT_RELATIONS
 from factcheck.settings import Precision
 from factcheck.training.distillation import teacher_probabilities
 from factcheck.training.loop import (
-    STEP_COLUMNS,
+    Batch,
     OnProgress,
-    Resumable,
-    append_row,
     begin_run,
     counter,
-    decayed_and_not,
-    own_part,
-    rising_and_falling,
+    fit_in_steps,
+    shuffled_batches,
     start_accelerator,
-    step_row,
 )
 from factcheck.training.relation_examples import UNKNOWN, ExampleReader, RelationExample
 from factcheck.training_settings import TextRelationTraining
@@ -63,8 +56,6 @@ from factcheck.training_settings import TextRelationTraining
 if TYPE_CHECKING:
     from accelerate import Accelerator
     from transformers import PreTrainedTokenizerBase
-
-log = logging.getLogger(__name__)
 
 
 def train_text_relation(
@@ -312,97 +303,46 @@ def _fit(
     accelerator: "Accelerator",
     report: OnProgress,
 ) -> None:
-    """Train in place; a run that was cut off goes on from its checkpoint."""
     device = accelerator.device
-    optimiser = torch.optim.AdamW(
-        decayed_and_not(network.parameters(), settings.weight_decay),
-        lr=settings.learning_rate,
-        fused=True,
-    )
-    batches = [
-        (epoch, batch)
-        for epoch, examples in enumerate(epochs)
-        for batch in _batches(examples, settings, epoch)
-    ]
-    checkpoint = Resumable(out / "checkpoint.pt")
-    model, optimiser = accelerator.prepare(network, optimiser)
-    first = checkpoint.load(network, optimiser)
-    if first:
-        log.info("resumed at step %d", first)
     bfloat16 = settings.bfloat16 and has_bfloat16(device)
+
+    def chunks(batch: Batch) -> list[list[int]]:
+        """Parts of like lengths: the batch stays a mixture of sources, with little padding."""
+        order = sorted(batch.rows, key=lambda row: _length(epochs[batch.epoch][row]))
+        return [order[i : i + settings.chunk] for i in range(0, len(order), settings.chunk)]
+
+    def loss(model: nn.Module, epoch: int, rows: list[int]) -> Tensor:
+        chosen = [epochs[epoch][row] for row in rows]
+        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+            logits = _document_logits(model, tokenizer, chosen, settings.max_tokens)
+        logits = logits.float()
+        truth = torch.tensor([example.relation for example in chosen], device=device)
+        told = logits
+        if expert is not None:
+            known = torch.from_numpy(expert[epoch][rows]).to(device)
+            told = logits + settings.debias * known
+        of_labels = F.cross_entropy(
+            told,
+            truth,
+            ignore_index=UNKNOWN,
+            label_smoothing=settings.label_smoothing,
+            reduction="sum",
+        )
+        if taught is None:
+            return of_labels
+        # The teacher has had the claim-only expert beside it already.
+        answers = torch.from_numpy(taught[epoch][rows]).to(device)
+        of_teacher = F.cross_entropy(logits, answers, reduction="sum")
+        return (1 - settings.taught) * of_labels + settings.taught * of_teacher
+
     network.train()
     network.embeddings.eval()
-    started = time.perf_counter()
-    losses: list[float] = []
-    for step in range(first, len(batches)):
-        epoch, batch = batches[step]
-        rate = rising_and_falling(step, len(batches), settings.learning_rate, settings.warmup)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        optimiser.zero_grad(set_to_none=True)
-        loss = 0.0
-        own, factor = own_part(batch, accelerator)
-        chunks = _chunks(own, epochs[epoch], settings.chunk)
-        for place, chunk in enumerate(chunks):
-            chosen = [epochs[epoch][i] for i in chunk]
-            # Gradients go to the other processes once a batch.
-            last_chunk = place + 1 == len(chunks)
-            with nullcontext() if last_chunk else accelerator.no_sync(model):
-                with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-                    logits = _document_logits(model, tokenizer, chosen, settings.max_tokens)
-                logits = logits.float()
-                truth = torch.tensor([example.relation for example in chosen], device=device)
-                told = logits
-                if expert is not None:
-                    known = torch.from_numpy(expert[epoch][chunk]).to(device)
-                    told = logits + settings.debias * known
-                part = F.cross_entropy(
-                    told,
-                    truth,
-                    ignore_index=UNKNOWN,
-                    label_smoothing=settings.label_smoothing,
-                    reduction="sum",
-                )
-                if taught is not None:
-                    # The teacher has had the claim-only expert beside it already.
-                    answers = torch.from_numpy(taught[epoch][chunk]).to(device)
-                    soft = F.cross_entropy(logits, answers, reduction="sum")
-                    part = (1 - settings.taught) * part + settings.taught * soft
-                part = factor * part / len(batch)
-                accelerator.backward(part)
-            loss += part.item()
-        accelerator.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        losses.append(loss)
-        report("train", step + 1, len(batches), {"loss": losses[-1]})
-        last = step + 1 == len(batches)
-        if accelerator.is_main_process and ((step + 1) % settings.checkpoint_every == 0 or last):
-            checkpoint.save(network, optimiser, step + 1)
-            row = step_row(step + 1, time.perf_counter() - started, rate, losses)
-            append_row(out / "log.csv", STEP_COLUMNS, row)
-            losses.clear()
+    batches = shuffled_batches(map(len, epochs), settings.batch_size, settings.seed)
+    fit_in_steps(network, batches, chunks, loss, settings, out, accelerator, report)
 
 
 def _length(example: RelationExample) -> int:
     return len(example.passages) * len(example.claim) + sum(map(len, example.passages))
-
-
-def _batches(
-    examples: Sequence[RelationExample], settings: TextRelationTraining, epoch: int
-) -> list[list[int]]:
-    """Positions of the examples of each batch, in random order."""
-    rng = Random(f"{settings.seed}/batches/{epoch}")
-    order = rng.sample(range(len(examples)), len(examples))
-    size = settings.batch_size
-    return [order[start : start + size] for start in range(0, len(order), size)]
-
-
-def _chunks(
-    batch: Sequence[int], examples: Sequence[RelationExample], size: int
-) -> list[list[int]]:
-    """A batch in parts of like lengths: it stays a mixture of sources, with little padding."""
-    order = sorted(batch, key=lambda i: _length(examples[i]))
-    return [order[start : start + size] for start in range(0, len(order), size)]
 
 
 def _document_logits(
