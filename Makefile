@@ -65,7 +65,7 @@ COMPILE := uv pip compile pyproject.toml --extra dev --universal --python-versio
 lock: $(INSTALLED)
 	$(BIN)/$(COMPILE) --quiet --custom-compile-command "$(COMPILE)" $(UPGRADE)
 
-train-text-relation: $(INSTALLED)
+train-text-relation: $(INSTALLED) | build/all-mpnet-base-v2
 	$(call require_data)
 	$(BIN)/factcheck train configs/text-relation.yaml --data $(DATA) --out build/text-relation
 	$(BIN)/factcheck train configs/text-relation-again.yaml --data $(DATA) \
@@ -74,6 +74,14 @@ train-text-relation: $(INSTALLED)
 	  --out build/text-relation-unrelated
 	$(BIN)/factcheck train configs/text-relation-negated.yaml --data $(DATA) \
 	  --out build/text-relation-negated
+	$(BIN)/factcheck train configs/text-relation-teacher.yaml --data $(DATA) \
+	  --out build/text-relation-teacher
+	$(BIN)/factcheck train configs/text-relation-taught.yaml --data $(DATA) \
+	  --out build/text-relation-taught
+
+# What the teacher starts from, 438 MB; needed for training alone.
+build/all-mpnet-base-v2: | $(INSTALLED)
+	$(BIN)/python scripts/fetch_teacher.py --out $@
 
 build/composed:
 	$(call require_data)

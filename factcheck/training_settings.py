@@ -140,7 +140,8 @@ class FusionTraining(Settings):
         modality_dropout: Probability of hiding a side's picture, or both OCR texts, in training.
         distractors: Probability that an example is read with passages of other documents among its
             own, as retrieval gives them.
-        calibration_share: Share of the validation rows that calibration is fitted on.
+        calibration_share: Share of the validation rows that calibration alone is fitted on; it is
+            fitted on those of early stopping, too.
         conformal_share: Share of them that is kept back for `--max-error`; early stopping uses what
             is left.
         seed: Of everything random.

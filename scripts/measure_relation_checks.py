@@ -1,4 +1,4 @@
-"""Whether text relation encoders can do what any reader can: see another subject, see a "not".
+"""Whether text relation encoders see another subject, see a "not", and know how sure they are.
 
     python scripts/measure_relation_checks.py --data DATA --encoder embedded OTHER
 
@@ -6,7 +6,9 @@ Unrelated: claims of the development texts beside evidence of other claims, draw
 same source and from all sources, up to 480 characters of it; the share of each relation that text
 relation encoders give. Negated: supported claims with their first auxiliary verb negated
 (`datasets.claim_edits`), beside their own evidence; of those that the encoder takes for supported
-as they were, the share of each relation once they are negated.
+as they were, the share of each relation once they are negated. Development: macro F1 and negative
+log-likelihood of the texts as they are, and the temperature that would make the latter least (1 if
+probabilities are what they should be).
 """
 
 import argparse
@@ -25,6 +27,11 @@ from factcheck.datasets.claim_edits import negate
 from factcheck.encoders import TextEncoder
 from factcheck.encoders.relation import RelationEncoder
 from factcheck.records import TEXT_RELATIONS, TextRelation
+from factcheck.settings import read_yaml
+from factcheck.training.distillation import document_probabilities
+from factcheck.training.relation_examples import ExampleReader, RelationExample
+from factcheck.training.text_relation import relation_scores
+from factcheck.training_settings import TextRelationTraining
 
 KINDS = ("unrelated, same source", "unrelated, any source", "negated")
 CHARACTERS = 480
@@ -68,11 +75,39 @@ def shares_of(given: np.ndarray) -> dict[str, float]:
     }
 
 
+def sureness(
+    encoder: RelationEncoder, rows: list[TextRelationRow], examples: list[RelationExample]
+) -> dict[str, float]:
+    """Scores of an encoder's probabilities, as they are and scaled at best."""
+    from scipy.optimize import minimize_scalar
+    from scipy.special import log_softmax
+
+    probabilities = document_probabilities(encoder, examples)
+    truth = np.array([example.relation for example in examples])
+    logits = np.log(probabilities.astype(np.float64) + 1e-12)
+
+    def loss(temperature: float) -> float:
+        scaled = log_softmax(logits / temperature, axis=1)
+        return float(-scaled[np.arange(len(truth)), truth].mean())
+
+    best = minimize_scalar(loss, bounds=(0.2, 5.0), method="bounded")
+    scores = relation_scores(rows, probabilities)
+    figures = {
+        "macro_f1": scores["macro_f1"],
+        "mean_macro_f1": scores["mean_macro_f1"],
+        "negative_log_likelihood": loss(1.0),
+        "best_temperature": float(best.x),
+        "negative_log_likelihood_at_it": float(best.fun),
+    }
+    return {name: round(value, 4) for name, value in figures.items()}
+
+
 def main() -> None:
     """Measure and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder that holds text/")
     parser.add_argument("--encoder", nargs="+", default=["embedded"], help="what to measure")
+    parser.add_argument("--config", type=Path, default=Path("configs/text-relation.yaml"))
     parser.add_argument("--pairs", type=int, default=200, help="pairs of each source")
     parser.add_argument("--out", type=Path, default=Path("data/results/relation-checks.json"))
     arguments = parser.parse_args()
@@ -81,6 +116,7 @@ def main() -> None:
     for row in rows:
         by_source[row.source].append(row)
     text = TextEncoder.load()
+    examples = ExampleReader(read_yaml(arguments.config, TextRelationTraining), text).read(rows)
     results: dict[str, Any] = {}
     for name in arguments.encoder:
         encoder = RelationEncoder.load(name, text)
@@ -103,9 +139,10 @@ def main() -> None:
                 )
                 for relation in TEXT_RELATIONS
             }
-        results[name] = {"sha256": encoder.sha256, **found}
+        sure = sureness(encoder, rows, examples)
+        results[name] = {"sha256": encoder.sha256, "development": sure, **found}
         means = {kind: found[kind]["mean"] for kind in KINDS}
-        sys.stdout.write(f"{name}: {json.dumps(means)}\n")
+        sys.stdout.write(f"{name}: {json.dumps(sure)} {json.dumps(means)}\n")
         sys.stdout.flush()
     data = {"texts": "text/dev.jsonl.gz", "seed": 0}
     write_results(arguments.out, {**origin(data), "encoders": results})

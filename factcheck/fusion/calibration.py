@@ -1,8 +1,8 @@
 """Calibration: probabilities that mean what they say.
 
 Bias-corrected temperature scaling (arXiv:1901.06852, section 3.1; temperature scaling is
-arXiv:1706.04599, section 4.2) of each factor, fitted by maximum likelihood on rows that neither
-training nor early stopping has used. The label's probabilities follow from the calibrated factors.
+arXiv:1706.04599, section 4.2) of each factor, fitted by maximum likelihood on rows that no
+weight was trained on. The label's probabilities follow from the calibrated factors.
 """
 
 from collections.abc import Callable

@@ -16,7 +16,7 @@ refused with others.
 
 {rows} rows of a folder in Factify 2's format, seed {seed}. Early stopping chose epoch {epoch} by
 likelihood on one part of the validation rows; calibration (a temperature and biases for each
-factor) was fitted on a second part, and a third is kept back for `--max-error`.
+factor) was fitted on that and a second part, and a third is kept back for `--max-error`.
 
 | | |
 | --- | --- |

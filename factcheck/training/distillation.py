@@ -44,17 +44,35 @@ def teacher_probabilities(
     if path.exists():
         kept: np.ndarray = np.load(path, allow_pickle=False)
         return kept
-    pairs = [(claim, passage) for claim, passages in asked for passage in passages]
-    read = teacher.encode(pairs, on_progress=on_progress, precision=precision)
-    counts = np.array([len(passages) for _, passages in asked], dtype=np.int64)
+    probabilities = document_probabilities(teacher, examples, precision, on_progress)
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        np.save(file, probabilities)
+    temporary.replace(path)
+    return probabilities
+
+
+def document_probabilities(
+    encoder: RelationEncoder,
+    examples: Sequence[RelationExample],
+    precision: Precision = "auto",
+    on_progress: Callable[[int], None] | None = None,
+) -> np.ndarray:
+    """(N, 3) float32 probabilities of support, insufficient, refute of N examples.
+
+    Args:
+        encoder: Reads their passages one by one.
+        examples: The examples.
+        precision: Number format of its matrix products.
+        on_progress: Called with the number of passages read since the last call.
+    """
+    pairs = [(example.claim, passage) for example in examples for passage in example.passages]
+    read = encoder.encode(pairs, on_progress=on_progress, precision=precision)
+    counts = np.array([len(example.passages) for example in examples], dtype=np.int64)
     present = np.arange(counts.max(initial=1)) < counts[:, None]
     logits = np.zeros((*present.shape, read.logits.shape[-1]), dtype=np.float32)
     salience = np.zeros(present.shape, dtype=np.float32)
     logits[present], salience[present] = read.logits, read.salience
     tensors = [torch.from_numpy(array) for array in (logits, salience, present)]
     probabilities: np.ndarray = document_logits(*tensors).softmax(dim=-1).numpy()
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        np.save(file, probabilities)
-    temporary.replace(path)
     return probabilities

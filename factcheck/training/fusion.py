@@ -339,11 +339,13 @@ def _calibrate(head: FusionHead, split: Split, kept_back: Split) -> Calibration:
 def _divided(validation: Split, settings: FusionTraining) -> tuple[Split, Split, Split]:
     """The validation rows for early stopping, for calibration, and those kept back.
 
-    They are the same ones whatever the seed, so that runs can be compared by them.
+    They are the same ones whatever the seed, so that runs can be compared by them. Calibration has
+    those of early stopping too: that one epoch of a few is chosen by them spoils them little, and
+    of a thousand rows alone it learns chance.
     """
     order = np.random.default_rng(0).permutation(len(validation))
     kept_back = round(len(order) * settings.conformal_share)
-    calibrate = kept_back + round(len(order) * settings.calibration_share)
-    parts = np.split(order, [kept_back, calibrate])
-    kept, calibration, stop = (validation.take(np.sort(part)) for part in parts)
+    own = kept_back + round(len(order) * settings.calibration_share)
+    parts = (order[own:], order[kept_back:], order[:kept_back])
+    stop, calibration, kept = (validation.take(np.sort(part)) for part in parts)
     return stop, calibration, kept

@@ -13,7 +13,7 @@ the document's relation (`encoders.relation.document_logits`).
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -40,7 +40,7 @@ from factcheck.encoders.text import TextEncoder
 from factcheck.errors import InvalidInputError
 from factcheck.records import TEXT_RELATIONS
 from factcheck.settings import Precision
-from factcheck.training.distillation import teacher_probabilities
+from factcheck.training.distillation import document_probabilities, teacher_probabilities
 from factcheck.training.loop import (
     Batch,
     OnProgress,
@@ -123,15 +123,18 @@ def train_text_relation(
             layers=settings.layers,
         )
         save_relation_encoder(out / "encoder", config, network)
-        network.to(accelerator.device)
+        # What is scored is what was written.
+        written = RelationEncoder.load(str(out / "encoder"), text)
+        written.network.to(accelerator.device)
+        precision: Precision = "auto" if settings.bfloat16 else "float32"
         metrics: dict[str, Any] = {"rows": _counts(settings, epochs[0])}
         if taught is not None:
             metrics["unlabelled"] = unlabelled
         scored = _to_score(settings, data, rows)
         for name, wanted in scored.items():
-            predicted = predict_relations(
-                network, tokenizer, reader.read(wanted), settings, counter(report, f"score {name}")
-            )
+            read = reader.read(wanted)
+            progress = counter(report, f"score {name}")
+            predicted = document_probabilities(written, read, precision, progress)
             scores = relation_scores(wanted, predicted)
             metrics |= {f"{name}_{figure}": value for figure, value in scores.items()}
         (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
@@ -364,29 +367,6 @@ def _document_logits(
     spread_salience = salience.new_zeros(len(examples), width)
     spread_salience[present] = salience
     return document_logits(spread_logits, spread_salience, present)
-
-
-def predict_relations(
-    network: RelationNetwork,
-    tokenizer: "PreTrainedTokenizerBase",
-    examples: Sequence[RelationExample],
-    settings: TextRelationTraining,
-    on_progress: Callable[[int], None] | None = None,
-) -> np.ndarray:
-    """(N, 3) probabilities of support, insufficient, refute."""
-    probabilities = np.zeros((len(examples), len(TEXT_RELATIONS)), dtype=np.float32)
-    order = sorted(range(len(examples)), key=lambda i: _length(examples[i]), reverse=True)
-    network.eval()
-    for start in range(0, len(order), settings.batch_size):
-        chunk = order[start : start + settings.batch_size]
-        with torch.inference_mode():
-            logits = _document_logits(
-                network, tokenizer, [examples[i] for i in chunk], settings.max_tokens
-            )
-        probabilities[chunk] = logits.softmax(dim=-1).cpu().numpy()
-        if on_progress is not None:
-            on_progress(len(chunk))
-    return probabilities
 
 
 def _to_score(
