@@ -7,6 +7,7 @@ batch, and gradients are averaged over them. The run folder must lie where all o
 import csv
 import json
 import logging
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
@@ -20,6 +21,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from factcheck.encoders.precision import best_device
 from factcheck.errors import UsageError
 from factcheck.settings import Settings
 
@@ -38,16 +40,30 @@ _LONGEST_WAIT = timedelta(hours=12)
 
 
 def start_accelerator() -> "Accelerator":
-    """What knows of the other processes of this run, and of the device of this one."""
+    """What knows of the other processes of this run, and of the device of this one.
+
+    Raises:
+        UsageError: A launcher started several processes that do not find each other; each would
+            train alone, into the same folder.
+    """
     from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
 
-    return Accelerator(
+    accelerator = Accelerator(
+        # Processes on processors find each other only if they are told that there is nothing else.
+        cpu=best_device().type == "cpu",
         kwargs_handlers=[
             # A Transformer's pooler, for one, is there and not used.
             DistributedDataParallelKwargs(find_unused_parameters=True),
             InitProcessGroupKwargs(timeout=_LONGEST_WAIT),
-        ]
+        ],
     )
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if accelerator.num_processes != started:
+        raise UsageError(
+            f"{started} processes were started, but Accelerate joined {accelerator.num_processes} "
+            "of them; see accelerate config"
+        )
+    return accelerator
 
 
 def begin_run(settings: Settings, out: Path, accelerator: "Accelerator") -> None:

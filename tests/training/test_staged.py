@@ -139,7 +139,7 @@ def test_two_processes_train_what_one_trains(
     config.write_text(small.model_dump_json())
     out = tmp_path / "two"
     # What `accelerate launch` runs. It starts several processes only for several GPUs; without any
-    # they find each other in the same way and compute on the processor.
+    # they compute on the processor. A run whose processes do not find each other is refused.
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
     launch += ["--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no"]
     launch += ["--dynamo_backend", "no", "-m", "factcheck"]
