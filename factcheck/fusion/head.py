@@ -124,6 +124,8 @@ class FusionHead(nn.Module):
         matches = match_features(batch.claim_image, batch.evidence_image)
         if "image-tokens" in self.without:
             matches[:, 1:] = 0.0  # all but the cosine of the pooled vectors
+        if "images" in self.without:
+            matches = torch.zeros_like(matches)
         tokens, present = self._tokens(batch, matches)
         fused = self._fuse(tokens, ~present)
         text = self.text_relation(fused[:, 0])

@@ -4,6 +4,7 @@ from dataclasses import fields, replace
 
 import pytest
 import torch
+from torch import nn
 
 from factcheck.encoders.image_match import CopyReadout, match_features
 from factcheck.fusion.head import FusionHead, label_log_probabilities
@@ -101,9 +102,12 @@ WITHOUT = {
 def test_a_head_without_something_does_not_read_it(batch: FusionBatch, name: str) -> None:
     settings = FusionHeadSettings(width=32, heads=4, layers=1, passages=PASSAGES, without=(name,))
     head = FusionHead(settings, TEXT, IMAGE, TOKENS, RELATION).eval()
+    # Fresh, this way past the Transformer says nothing.
+    nn.init.normal_(head.from_copies.weight)
     noise = {part: torch.rand_like(getattr(batch, part)) for part in WITHOUT[name]}
     before, after = head(batch), head(replace(batch, **noise))
     assert torch.equal(before.text, after.text)
+    assert torch.equal(before.image, after.image)
     assert torch.equal(before.label, after.label)
 
 
