@@ -90,7 +90,7 @@ build/composed:
 # A system is a file in configs/reproduce; the table goes into the README.
 reproduce: $(INSTALLED) build/composed
 	$(BIN)/python scripts/reproduce_results.py configs/reproduce --data build/composed \
-	  --cache build/reproduce.sqlite --readme README.md
+	  --precision auto --cache build/reproduce.sqlite --readme README.md
 
 train-default: $(INSTALLED) build/composed
 	$(BIN)/factcheck train configs/fusion-default.yaml --data build/composed --out build/fusion-default

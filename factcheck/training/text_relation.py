@@ -266,7 +266,7 @@ def _add_unlabelled(
         counts.append(len(added))
         examples += added
         if expert is not None:
-            # Of these the claim gives nothing away: the teacher's word is not the claim-only one.
+            # They have no label, so the loss of labels, which is the expert's, leaves them out.
             nothing = np.zeros((len(added), len(TEXT_RELATIONS)), dtype=np.float32)
             expert[epoch] = np.concatenate([expert[epoch], nothing])
     return counts
