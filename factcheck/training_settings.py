@@ -196,6 +196,7 @@ class TextRelationTraining(Settings):
             0 reads the document as one text, cut where the network's window ends.
         max_tokens: Longest sequence of claim and passage.
         layers: Layers of the text encoder that are used, from the lowest; all without a number.
+        dropout: Within these layers.
         initial: Folder of a text relation encoder on the same text encoder that training starts
             from, relative to the working directory; fresh readouts without one.
         averaged_with: Folder of a text relation encoder on the same text encoder, relative to the
@@ -218,6 +219,8 @@ class TextRelationTraining(Settings):
             another subject; they are open.
         negated: Rows that are added to an epoch, as a part of it, each with its claim negated: half
             supported before and refuted then, half open and still open.
+        padded: Part of the rows whose evidence is set among other texts of its source, where it is
+            no document by itself.
         debias: Weight of the claim-only expert in the product of experts (arXiv:1909.03683,
             section 3.2), which takes the blame for what a claim alone gives away; 0 leaves it out.
         epochs: How often rows are drawn.
@@ -246,6 +249,7 @@ class TextRelationTraining(Settings):
     passages_read: int = Field(3, ge=0, le=64)
     max_tokens: int = Field(224, ge=16, le=8192)
     layers: int | None = Field(None, ge=1)
+    dropout: float = Field(0.0, ge=0, lt=1)
     initial: Path | None = None
     averaged_with: Path | None = None
     averaged_share: float = Field(0.5, gt=0, lt=1)
@@ -260,6 +264,7 @@ class TextRelationTraining(Settings):
     edited: Probability = 0.0
     unrelated: Probability = 0.0
     negated: Probability = 0.0
+    padded: Probability = 0.0
     debias: float = Field(0.0, ge=0)
     epochs: int = Field(1, ge=1)
     batch_size: int = Field(32, ge=1)

@@ -24,7 +24,9 @@ def origin(data: dict[str, Any]) -> dict[str, Any]:
     return {
         "machine": f"{_processor()}, {cores}, {platform.system()}",
         "bfloat16_instructions": _bfloat16_instructions(),
-        "commit": _git("rev-parse", "HEAD"),
+        **_graphics_card(),
+        # A copy without its history, on a machine to compute on, is told where it is from.
+        "commit": os.environ.get("FACTCHECK_COMMIT") or _git("rev-parse", "HEAD"),
         "uncommitted_changes": bool(
             _git("status", "--porcelain", "--untracked-files=no", "--", *MEASURED)
         ),
@@ -55,6 +57,12 @@ def _bfloat16_instructions() -> list[str]:
 
     has = torch.cpu.get_capabilities()
     return [name for name in ("amx_bf16", "avx512_bf16", "bf16") if has.get(name)]
+
+
+def _graphics_card() -> dict[str, str]:
+    import torch
+
+    return {"graphics_card": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}
 
 
 def _memory_gib() -> int:

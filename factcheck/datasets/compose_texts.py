@@ -1,6 +1,5 @@
 """The text side of a composed data set: which claim stands beside which document."""
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,15 +7,12 @@ from random import Random
 
 from factcheck.datasets.compose_quotas import allocate, relation_quotas
 from factcheck.datasets.compose_settings import ComposeSettings
+from factcheck.datasets.fillers import Fillers, clean
 from factcheck.datasets.insufficient import attached_evidence, make_insufficient
 from factcheck.datasets.text_relations import TextRelationRow
-from factcheck.datasets.text_splits import normalise, split_texts
+from factcheck.datasets.text_splits import split_texts
 from factcheck.errors import InvalidInputError
 from factcheck.records import TEXT_RELATIONS, TextRelation
-
-_MOST_FILLERS = 4
-_FILLER_CHARACTERS = 350
-_FILLER_OVERLAP = 0.3
 
 
 @dataclass(frozen=True)
@@ -76,7 +72,7 @@ def choose_texts(
         rng = Random(f"{settings.seed}/{split}/texts")
         pairs: list[TextPair] = []
         for source, counts in taken.items():
-            fillers = _Fillers(by_source[source], attached)
+            fillers = Fillers(by_source[source], attached)
             for relation, count in counts.items():
                 for row in pools[source][relation][:count]:
                     pairs.append(_pair(settings, source, row, fillers, rng))
@@ -144,63 +140,11 @@ def _allocate(
     return taken
 
 
-def _clean(text: str) -> str:
-    # ANLI marks line ends as HTML, and WiCE the title of a page; both would name the source.
-    text = re.sub(r"(?i)<br ?/?>|\(meta data\) TITLE:", " ", text)
-    return " ".join(re.sub(r"[\x00-\x1f\x7f]", " ", text).split())
-
-
 def _pair(
-    settings: ComposeSettings, source: str, row: TextRelationRow, fillers: "_Fillers", rng: Random
+    settings: ComposeSettings, source: str, row: TextRelationRow, fillers: Fillers, rng: Random
 ) -> TextPair:
-    document = _clean(row.evidence_text)
-    around: list[str] = []
+    document, count = clean(row.evidence_text), 0
     # Whether and how much is drawn before the relation is looked at, so length tells nothing of it.
     if row.unit != "document" and rng.random() < settings.padded:
-        around = fillers.draw(row, rng.randint(1, _MOST_FILLERS), rng)
-        place = rng.randint(0, len(around))
-        document = " ".join([*around[:place], document, *around[place:]])
-    return TextPair(row.id, source, row.relation, _clean(row.claim), document, len(around))
-
-
-class _Fillers:
-    """Texts of a source that have nothing to do with a claim."""
-
-    def __init__(
-        self,
-        rows: Sequence[TextRelationRow],
-        attached: Mapping[str, Sequence[str]],
-    ) -> None:
-        self._texts = list(dict.fromkeys(row.evidence_text for row in rows))
-        self._words: dict[str, set[str]] = {}
-        self._attached = attached
-
-    def draw(self, row: TextRelationRow, count: int, rng: Random) -> list[str]:
-        """Up to `count` texts that share few words with the claim, the long ones cut."""
-        claim = normalise(row.claim)
-        words = _telling(claim)
-        own = {row.evidence_text, *self._attached.get(claim, ())}
-        found: list[str] = []
-        for text in rng.sample(self._texts, min(len(self._texts), 6 * count)):
-            if len(found) == count:
-                break
-            if text not in self._words:
-                self._words[text] = _telling(normalise(text))
-            shared = len(words & self._words[text])
-            if text not in own and shared <= _FILLER_OVERLAP * len(words):
-                found.append(_cut(_clean(text)))
-        return found
-
-
-def _telling(text: str) -> set[str]:
-    """The longer words of a normalised text; the short ones are in every text."""
-    return {word for word in text.split() if len(word) > 3}
-
-
-def _cut(text: str) -> str:
-    """The first sentences of a text, at most `_FILLER_CHARACTERS` long as far as they end."""
-    if len(text) <= _FILLER_CHARACTERS:
-        return text
-    ends = [match.end() for match in re.finditer(r"[.!?](?=\s)", text)]
-    fitting = [end for end in ends if end <= _FILLER_CHARACTERS]
-    return text[: fitting[-1]] if fitting else text[:_FILLER_CHARACTERS].rsplit(" ", 1)[0]
+        document, count = fillers.surround(row, document, rng)
+    return TextPair(row.id, source, row.relation, clean(row.claim), document, count)

@@ -11,6 +11,10 @@ of NLI teach that another scene is a contradiction.
 
 Negated claims are added likewise, in pairs: of a supported claim, which is refuted then, and of an
 open one, which stays open. So a "not" tells nothing by itself and has to be read with the evidence.
+
+Most of the evidence is a bare sentence, and what a search finds is a passage of which one sentence
+is on the claim. So evidence is set among other texts of its source, half of the time such as are
+like it (`fillers`).
 """
 
 from collections import defaultdict
@@ -19,6 +23,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from factcheck.datasets.claim_edits import make_false, negate
+from factcheck.datasets.fillers import Fillers
 from factcheck.datasets.insufficient import attached_evidence, make_insufficient
 from factcheck.datasets.text_relations import TextRelationRow
 from factcheck.datasets.text_splits import normalise, split_texts
@@ -117,7 +122,34 @@ def draw_epoch(
     drawn += unrelated + negated
     if settings.balanced:
         rng.shuffle(drawn)
-    return drawn
+    return pad(drawn, settings.padded, rng) if settings.padded else drawn
+
+
+def pad(rows: Sequence[TextRelationRow], share: float, rng: Random) -> list[TextRelationRow]:
+    """Rows, some with other texts of their source around their evidence.
+
+    Args:
+        rows: The rows; evidence that is a whole document is left as it is.
+        share: Part of the others that get such a surrounding.
+        rng: Generator.
+
+    Returns:
+        As many rows in the same order, those changed with `+` at the end of their id.
+    """
+    by_source: dict[str, list[TextRelationRow]] = defaultdict(list)
+    for row in rows:
+        by_source[row.source].append(row)
+    attached = attached_evidence(rows)
+    fillers = {source: Fillers(own, attached) for source, own in by_source.items()}
+    padded = list(rows)
+    for place, row in enumerate(rows):
+        if row.unit == "document" or rng.random() >= share:
+            continue
+        near = rng.random() < 0.5
+        text, count = fillers[row.source].surround(row, row.evidence_text, rng, near)
+        if count:
+            padded[place] = replace(row, id=f"{row.id}+", evidence=(text,))
+    return padded
 
 
 def _balanced(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from random import Random
 
 import numpy as np
+import torch
 
 from factcheck.datasets.text_relations import TextRelationRow
 from factcheck.datasets.text_splits import normalise
@@ -20,6 +21,8 @@ UNKNOWN = -100
 
 NEIGHBOURS = 16
 """Texts most like a claim, of which those that it is set beside are drawn."""
+
+_ASKED_AT_ONCE = 512
 
 
 @dataclass(frozen=True)
@@ -95,19 +98,15 @@ class ExampleReader:
         """
         if not rows or not count:
             return []
-        import faiss
-
         rng = Random(seed)
         claims = list(dict.fromkeys(row.claim for row in rows))
         documents = dict.fromkeys(row.evidence_text for row in rows)
         passages = [rng.choice(cut) for text in documents if (cut := self._cut(text))]
         texts = list(dict.fromkeys([*claims, *passages]))
         vectors = self._encode(texts, on_progress)
-        index = faiss.IndexFlatIP(vectors.shape[1])
-        index.add(vectors)
         each = -(-count // len(claims))
         asked = rng.sample(range(len(claims)), min(count, len(claims)))
-        _, found = index.search(vectors[asked], min(NEIGHBOURS, len(texts)))
+        found = _nearest(vectors, asked, min(NEIGHBOURS, len(texts)), self._text.model.device)
         examples = []
         for claim, near in zip(asked, found, strict=True):
             own = normalise(texts[claim])
@@ -121,7 +120,9 @@ class ExampleReader:
     def _encode(self, texts: list[str], on_progress: Callable[[int], None] | None) -> np.ndarray:
         if not texts:
             return np.zeros((0, 1), dtype=np.float32)
-        return self._text.encode(texts, on_progress=on_progress, precision=self._precision)
+        # What fills a graphics card does not fit into a processor's cache.
+        size = 32 if self._text.model.device.type == "cpu" else 256
+        return self._text.encode(texts, size, on_progress, self._precision)
 
     def _cut(self, text: str) -> list[str]:
         if self._settings.passages_read == 0:
@@ -132,3 +133,14 @@ class ExampleReader:
             self._settings.passages.overlap_sentences,
         )
         return [passage.text for passage in passages]
+
+
+def _nearest(vectors: np.ndarray, asked: list[int], count: int, device: torch.device) -> np.ndarray:
+    """Places (len(asked), count) of the vectors most like some of them, the most like first."""
+    all_vectors = torch.from_numpy(vectors).to(device)
+    found = [
+        (all_vectors[part] @ all_vectors.T).topk(count).indices.cpu()
+        for part in torch.split(torch.tensor(asked, device=device), _ASKED_AT_ONCE)
+    ]
+    nearest: np.ndarray = torch.cat(found).numpy()
+    return nearest

@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from factcheck.datasets.relation_pairs import RelationPools, draw_epoch, relation_pools
+from factcheck.datasets.relation_pairs import RelationPools, draw_epoch, pad, relation_pools
 from factcheck.datasets.text_relations import TextRelationRow, read_text_relations
 from factcheck.encoders.precision import has_bfloat16
 from factcheck.encoders.relation import (
@@ -94,7 +94,7 @@ def train_text_relation(
             f"{', '.join(str(data / path) for path in settings.text)}: no rows of the sources named"
         )
     text = TextEncoder.load(settings.text_encoder)
-    network, tokenizer = build_relation_network(text, settings.layers)
+    network, tokenizer = build_relation_network(text, settings.layers, settings.dropout)
     if settings.initial is not None:
         load_relation_weights(network, settings.initial)
     if settings.gradient_checkpointing:
@@ -104,6 +104,7 @@ def train_text_relation(
         # Backwards, PyTorch's fused attention for processors takes half of a training step.
         network.body.set_attn_implementation("eager")
     selector = text if settings.selector is None else TextEncoder.load(settings.selector)
+    selector.model.to(accelerator.device)
     reader = ExampleReader(settings, selector)
     examples = [reader.read(epoch, counter(report, "select passages")) for epoch in epochs]
     expert = _claim_only_expert(epochs, settings)
@@ -216,19 +217,22 @@ def _claim_only_expert(
         return None
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+    from sklearn.model_selection import GroupKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
 
     experts = []
     for rows in epochs:
         model = make_pipeline(
             TfidfVectorizer(ngram_range=(1, 2), min_df=3, sublinear_tf=True),
-            LogisticRegression(C=2.0, max_iter=200),
+            # Ten times as fast as the default solver run to its end, at the same likelihood.
+            LogisticRegression(
+                C=2.0, solver="saga", tol=1e-2, max_iter=50, random_state=settings.seed
+            ),
         )
         truth = np.array([TEXT_RELATIONS.index(row.relation) for row in rows])
         claims = [row.claim for row in rows]
         # One claim is in one fold: it has rows of several relations.
-        folds = StratifiedGroupKFold(5, shuffle=True, random_state=settings.seed)
+        folds = GroupKFold(5, shuffle=True, random_state=settings.seed)
         probabilities = cross_val_predict(
             model, claims, truth, cv=folds, groups=claims, method="predict_proba"
         )
@@ -257,8 +261,9 @@ def _add_unlabelled(
     ]
     counts = []
     for epoch, examples in enumerate(epochs):
+        rng = Random(f"{settings.seed}/padded/{epoch}")
         added = reader.pair_with_neighbours(
-            rows,
+            pad(rows, settings.padded, rng) if settings.padded else rows,
             round(settings.unlabelled * len(examples)),
             f"{settings.seed}/unlabelled/{epoch}",
             counter(report, "find neighbours"),

@@ -3,11 +3,12 @@
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
-from factcheck.datasets.relation_pairs import UNEVEN, draw_epoch, relation_pools
+from factcheck.datasets.relation_pairs import UNEVEN, draw_epoch, pad, relation_pools
 from factcheck.datasets.text_relations import TextRelationRow
 from factcheck.datasets.text_splits import normalise
 from factcheck.records import TextRelation
@@ -194,3 +195,46 @@ def test_negated_claims_come_in_pairs(rows: list[TextRelationRow]) -> None:
         )
     found = Counter(str(r.relation) for r in made)
     assert found["refute"] == found["insufficient"]
+
+
+def short_rows() -> list[TextRelationRow]:
+    """Two pieces of evidence for each claim, in words that other claims do not have."""
+    return [
+        TextRelationRow(
+            f"{number}-{piece}",
+            "one",
+            f"The {SUBJECTS[number % 8]} at town{number} dates back to year{number}.",
+            (f"Masons finished {SUBJECTS[number % 8]} town{number}, {piece} part, year{number}.",),
+            TextRelation.SUPPORT,
+            "passage",
+        )
+        for number in range(100)
+        for piece in ("north", "south")
+    ]
+
+
+def test_evidence_is_set_among_texts_that_do_not_speak_of_the_claim() -> None:
+    rows = short_rows()
+    rows[0] = replace(rows[0], unit="document")
+    padded = pad(rows, 0.5, Random(0))
+    assert padded[0] == rows[0]
+    changed = [(old, new) for old, new in zip(rows, padded, strict=True) if old != new]
+    assert 0.35 * len(rows) < len(changed) < 0.65 * len(rows)
+    for old, new in changed:
+        assert new.id == f"{old.id}+"
+        assert (new.claim, new.relation) == (old.claim, old.relation)
+        assert new.evidence_text.count(old.evidence_text) == 1
+        around = new.evidence_text.replace(old.evidence_text, "")
+        assert "Masons finished" in around
+        # The other piece of evidence for the claim is not among what stands around.
+        assert f" town{old.claim.split('town')[1].split()[0]}," not in around
+    assert pad(rows, 0.5, Random(0)) == padded
+    assert pad(rows, 0.0, Random(0)) == rows
+
+
+def test_a_run_pads_its_rows_as_it_is_told() -> None:
+    rows = short_rows()
+    run = settings(padded=0.4, sources={"one": {"members": ["one"], "weight": 1}}, balanced=False)
+    drawn = draw_epoch(run, relation_pools(run, rows), 0)
+    share = sum(row.id.endswith("+") for row in drawn) / len(drawn)
+    assert 0.25 < share < 0.55
