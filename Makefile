@@ -67,17 +67,9 @@ lock: $(INSTALLED)
 
 train-text-relation: $(INSTALLED) | build/all-mpnet-base-v2
 	$(call require_data)
-	$(BIN)/factcheck train configs/text-relation.yaml --data $(DATA) --out build/text-relation
-	$(BIN)/factcheck train configs/text-relation-again.yaml --data $(DATA) \
-	  --out build/text-relation-again
-	$(BIN)/factcheck train configs/text-relation-unrelated.yaml --data $(DATA) \
-	  --out build/text-relation-unrelated
-	$(BIN)/factcheck train configs/text-relation-negated.yaml --data $(DATA) \
-	  --out build/text-relation-negated
 	$(BIN)/factcheck train configs/text-relation-teacher.yaml --data $(DATA) \
 	  --out build/text-relation-teacher
-	$(BIN)/factcheck train configs/text-relation-taught.yaml --data $(DATA) \
-	  --out build/text-relation-taught
+	$(BIN)/factcheck train configs/text-relation.yaml --data $(DATA) --out build/text-relation
 
 # What the teacher starts from, 438 MB; needed for training alone.
 build/all-mpnet-base-v2: | $(INSTALLED)

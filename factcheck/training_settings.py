@@ -199,9 +199,6 @@ class TextRelationTraining(Settings):
         dropout: Within these layers.
         initial: Folder of a text relation encoder on the same text encoder that training starts
             from, relative to the working directory; fresh readouts without one.
-        averaged_with: Folder of a text relation encoder on the same text encoder, relative to the
-            working directory, whose weights are averaged with the trained ones in the end.
-        averaged_share: Its share in the average.
         teacher: Folder of a text relation encoder, relative to the working directory, whose
             probabilities are learnt besides the relations (arXiv:1503.02531).
         taught: The teacher's share in the loss.
@@ -251,8 +248,6 @@ class TextRelationTraining(Settings):
     layers: int | None = Field(None, ge=1)
     dropout: float = Field(0.0, ge=0, lt=1)
     initial: Path | None = None
-    averaged_with: Path | None = None
-    averaged_share: float = Field(0.5, gt=0, lt=1)
     teacher: Path | None = None
     taught: float = Field(0.7, gt=0, le=1)
     unlabelled: float = Field(0.0, ge=0)

@@ -115,8 +115,6 @@ def train_text_relation(
     _fit(network, tokenizer, examples, expert, taught, settings, out, accelerator, report)
     if accelerator.is_main_process:
         network.cpu().eval()
-        if settings.averaged_with is not None:
-            average_weights(network, settings.averaged_with, settings.averaged_share)
         config = RelationConfig(
             base=settings.text_encoder,
             base_sha256=text.sha256,
@@ -142,29 +140,6 @@ def train_text_relation(
     accelerator.wait_for_everyone()
     found: dict[str, Any] = json.loads((out / "metrics.json").read_text())
     return found
-
-
-def average_weights(network: RelationNetwork, folder: Path, share: float) -> None:
-    """Average a network's weights with those of an encoder that it was fine-tuned from, in place.
-
-    What fine-tuning gains stays for the most part, and what it has unlearnt comes back (WiSE-FT,
-    arXiv:2109.01903, section 3).
-
-    Args:
-        network: The network.
-        folder: Where the other encoder is, as `save_relation_encoder` wrote it.
-        share: Its share in the average.
-
-    Raises:
-        MissingResourceError: There is none.
-        InvalidInputError: It does not fit.
-    """
-    own = {name: weight.clone() for name, weight in network.state_dict().items()}
-    load_relation_weights(network, folder)
-    with torch.no_grad():
-        for name, weight in network.state_dict().items():
-            if weight.is_floating_point():
-                weight.lerp_(own[name], 1 - share)
 
 
 def relation_scores(rows: Sequence[TextRelationRow], predicted: np.ndarray) -> dict[str, Any]:
