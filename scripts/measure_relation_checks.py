@@ -8,7 +8,8 @@ relation encoders give. Negated: supported claims with their first auxiliary ver
 (`datasets.claim_edits`), beside their own evidence; of those that the encoder takes for supported
 as they were, the share of each relation once they are negated. Development: macro F1 and negative
 log-likelihood of the texts as they are, and the temperature that would make the latter least (1 if
-probabilities are what they should be).
+probabilities are what they should be). Padded: the same of 2,500 of them, with other texts around
+their evidence (`datasets.relation_pairs.pad`).
 """
 
 import argparse
@@ -24,6 +25,7 @@ from results import origin, write_results
 
 from factcheck.datasets import TextRelationRow, read_text_relations
 from factcheck.datasets.claim_edits import negate
+from factcheck.datasets.relation_pairs import pad
 from factcheck.encoders import TextEncoder
 from factcheck.encoders.relation import RelationEncoder
 from factcheck.records import TEXT_RELATIONS, TextRelation
@@ -35,6 +37,7 @@ from factcheck.training_settings import TextRelationTraining
 
 KINDS = ("unrelated, same source", "unrelated, any source", "negated")
 CHARACTERS = 480
+PADDED = 2500
 # Of fewer pairs a share says nothing.
 FEWEST = 20
 
@@ -116,7 +119,11 @@ def main() -> None:
     for row in rows:
         by_source[row.source].append(row)
     text = TextEncoder.load()
-    examples = ExampleReader(read_yaml(arguments.config, TextRelationTraining), text).read(rows)
+    reader = ExampleReader(read_yaml(arguments.config, TextRelationTraining), text)
+    examples = reader.read(rows)
+    changed = [row for row in pad(rows, 1.0, random.Random(0)) if row.id.endswith("+")]
+    padded = random.Random(1).sample(changed, min(PADDED, len(changed)))
+    padded_examples = reader.read(padded)
     results: dict[str, Any] = {}
     for name in arguments.encoder:
         encoder = RelationEncoder.load(name, text)
@@ -139,8 +146,11 @@ def main() -> None:
                 )
                 for relation in TEXT_RELATIONS
             }
-        sure = sureness(encoder, rows, examples)
-        results[name] = {"sha256": encoder.sha256, "development": sure, **found}
+        sure = {
+            "development": sureness(encoder, rows, examples),
+            "padded": sureness(encoder, padded, padded_examples),
+        }
+        results[name] = {"sha256": encoder.sha256, **sure, **found}
         means = {kind: found[kind]["mean"] for kind in KINDS}
         sys.stdout.write(f"{name}: {json.dumps(sure)} {json.dumps(means)}\n")
         sys.stdout.flush()

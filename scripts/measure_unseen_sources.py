@@ -4,9 +4,9 @@
 
 Some sources are left out of everything: of the training of the text relation encoder, of the rows
 that the head is trained and calibrated on. Head and encoder are trained by the configurations of
-those that ship, with fewer rows, and measured on composed rows of the other sources and of those
-left out. The difference is what a user's own sources must be expected to cost. A run that was
-stopped goes on where it was.
+those that ship, with fewer rows and without a teacher, which would have to be trained without them,
+too, and measured on composed rows of the other sources and of those left out. The difference is what
+a user's own sources must be expected to cost. A run that was stopped goes on where it was.
 """
 
 import argparse
@@ -97,6 +97,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="where the runs go")
     parser.add_argument("--left-out", nargs="+", default=LEFT_OUT, metavar="SOURCE")
     parser.add_argument("--relation-rows", type=int, default=20_000)
+    parser.add_argument("--relation-epochs", type=int, default=1)
     parser.add_argument("--rows", type=int, default=6000, help="rows that the head is trained on")
     parser.add_argument("--measured", type=int, default=2000, help="rows measured of each kind")
     parser.add_argument("--relation", type=Path, default=Path("configs/text-relation.yaml"))
@@ -115,7 +116,14 @@ def main() -> None:
     unseen = composed(composing, left, sizes, arguments.data, arguments.work / "unseen")
     reader = arguments.work / "relation"
     relation = relation.model_copy(
-        update={"held_out": sorted(left), "rows": arguments.relation_rows, "score_at_most": count}
+        update={
+            "held_out": sorted(left),
+            "rows": arguments.relation_rows,
+            "epochs": arguments.relation_epochs,
+            "teacher": None,
+            "unlabelled": 0.0,
+            "score_at_most": count,
+        }
     )
     trained(relation, arguments.data, reader)
     fusion = read_yaml(arguments.fusion, FusionTraining).model_copy(
@@ -137,6 +145,7 @@ def main() -> None:
         "composed_by": str(arguments.compose),
         "left_out": sorted(left),
         "relation_rows": arguments.relation_rows,
+        "relation_epochs": arguments.relation_epochs,
         "train_rows": arguments.rows,
         "seed": fusion.seed,
     }
