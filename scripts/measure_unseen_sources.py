@@ -5,8 +5,8 @@
 Some sources are left out of everything: of the training of the text relation encoder, of the rows
 that the head is trained and calibrated on. Head and encoder are trained by the configurations of
 those that ship, with fewer rows and without a teacher, which would have to be trained without them,
-too, and measured on composed rows of the other sources and of those left out. The difference is what
-a user's own sources must be expected to cost. A run that was stopped goes on where it was.
+too. They are measured on composed rows of the other sources and of those left out. The difference
+is what a user's own sources must be expected to cost. A run that was stopped goes on where it was.
 """
 
 import argparse
