@@ -4,7 +4,7 @@
 
 The one with the lowest negative log-likelihood on the validation rows that stop training is chosen;
 what the others reach on the test split says how much of a figure is chance. A seed whose run folder
-is finished is not trained again.
+is finished is not trained again, unless the encoders were others then, which is an error.
 """
 
 import argparse
@@ -16,6 +16,8 @@ from typing import Any
 
 from results import origin, write_results
 
+from factcheck.encoders import Encoders
+from factcheck.fusion.checkpoint import load_checkpoint
 from factcheck.settings import read_yaml
 from factcheck.training import train
 from factcheck.training.loop import finished
@@ -43,6 +45,27 @@ def summary(metrics: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def require_same_encoders(out: Path, encoders: Encoders) -> None:
+    """Refuse a finished run on other encoders: `embedded` may have been others then.
+
+    Args:
+        out: Its folder.
+        encoders: Those of this run.
+
+    Raises:
+        SystemExit: It was on others.
+    """
+    config = load_checkpoint(out / "checkpoint").config
+    pairs = (
+        (config.text_encoder, encoders.text),
+        (config.image_encoder, encoders.image),
+        (config.relation_encoder, encoders.relation),
+    )
+    for then, now in pairs:
+        if (then and then.sha256) != (now and now.sha256):
+            raise SystemExit(f"{out}: was trained on other encoders; give another --work")
+
+
 def main() -> None:
     """Train, compare and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -56,11 +79,16 @@ def main() -> None:
     base = read_yaml(arguments.config, FusionTraining)
     cache = arguments.cache or arguments.work / "encodings.sqlite"
     arguments.work.mkdir(parents=True, exist_ok=True)
+    encoders = Encoders.load(base.text_encoder, base.image_encoder, relation=base.relation_encoder)
     seeds: dict[int, dict[str, Any]] = {}
     for seed in arguments.seeds:
         settings = base.model_copy(update={"seed": seed})
         out = arguments.work / f"run-{seed}"
-        metrics = finished(settings, out) or train(settings, arguments.data, out, cache=cache)
+        metrics = finished(settings, out)
+        if metrics is None:
+            metrics = train(settings, arguments.data, out, cache=cache)
+        else:
+            require_same_encoders(out, encoders)
         seeds[seed] = summary(metrics)
         sys.stdout.write(f"seed {seed}: {json.dumps(seeds[seed])}\n")
         sys.stdout.flush()
