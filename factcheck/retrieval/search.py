@@ -40,7 +40,7 @@ Relations = Callable[[Sequence[tuple[str, str]]], np.ndarray]
 
 # What the order of reranking is made up of (`features`). Fitted by scripts/measure_retrieval.py
 # --tune on claims that neither the text relation encoder was trained on nor search is measured on.
-_WEIGHTS = np.array([1.02, 1.73, 3.92, 1.16, 0.58])
+_WEIGHTS = np.array([0.98, 1.47, 3.68, 1.42, 0.64])
 
 # So many pictures are compared by their tokens even where fewer are wanted: the original of a
 # heavily edited copy is nearly always among the 200 of highest cosine, far less often the first.
