@@ -93,6 +93,8 @@ def train_text_relation(
         raise InvalidInputError(
             f"{', '.join(str(data / path) for path in settings.text)}: no rows of the sources named"
         )
+    # A folder that holds no teacher is to be named before the work begins.
+    teacher = None if settings.teacher is None else RelationEncoder.load(str(settings.teacher))
     text = TextEncoder.load(settings.text_encoder)
     network, tokenizer = build_relation_network(text, settings.layers, settings.dropout)
     if settings.initial is not None:
@@ -109,9 +111,9 @@ def train_text_relation(
     examples = [reader.read(epoch, counter(report, "select passages")) for epoch in epochs]
     expert = _claim_only_expert(epochs, settings)
     taught = None
-    if settings.teacher is not None:
+    if teacher is not None:
         unlabelled = _add_unlabelled(examples, expert, reader, pools, settings, report)
-        taught = _ask_teacher(settings.teacher, examples, settings, out, accelerator, report)
+        taught = _ask_teacher(teacher, examples, settings, out, accelerator, report)
     _fit(network, tokenizer, examples, expert, taught, settings, out, accelerator, report)
     if accelerator.is_main_process:
         network.cpu().eval()
@@ -253,7 +255,7 @@ def _add_unlabelled(
 
 
 def _ask_teacher(
-    teacher: Path,
+    teacher: RelationEncoder,
     epochs: Sequence[Sequence[RelationExample]],
     settings: TextRelationTraining,
     out: Path,
@@ -261,13 +263,12 @@ def _ask_teacher(
     report: OnProgress,
 ) -> list[np.ndarray]:
     """The teacher's probabilities (N, 3) of each epoch's examples; one process asks it."""
-    encoder = RelationEncoder.load(str(teacher))
-    encoder.network.to(accelerator.device)
+    teacher.network.to(accelerator.device)
     precision: Precision = "auto" if settings.bfloat16 else "float32"
 
     def answers() -> list[np.ndarray]:
         progress = counter(report, "ask the teacher")
-        return [teacher_probabilities(encoder, epoch, out, precision, progress) for epoch in epochs]
+        return [teacher_probabilities(teacher, epoch, out, precision, progress) for epoch in epochs]
 
     if accelerator.is_main_process:
         answers()

@@ -14,7 +14,9 @@ from factcheck.encoders import Encoders, EncodingCache, TextEncoder
 from factcheck.encoders.relation import (
     RelationEncoder,
     RelationEncodings,
+    build_relation_network,
     document_logits,
+    tokenise,
     unpack,
 )
 from factcheck.errors import InvalidInputError, MissingResourceError
@@ -175,3 +177,15 @@ def test_a_configuration_that_does_not_fit_is_refused(
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
     with pytest.raises(InvalidInputError, match=complaint):
         RelationEncoder.load(str(folder), text_encoder)
+
+
+def test_dropout_acts_in_training_alone(text_encoder: TextEncoder) -> None:
+    for dropout, differs in ((0.5, True), (0.0, False)):
+        network, tokenizer = build_relation_network(text_encoder, 1, dropout)
+        tokens = tokenise(tokenizer, PAIRS, 64)
+        with torch.no_grad():
+            # The vectors are taken before the readouts' own dropout.
+            first, second = (network.train()(tokens)[0] for _ in range(2))
+            assert (not torch.equal(first, second)) is differs
+            first, second = (network.eval()(tokens)[0] for _ in range(2))
+            assert torch.equal(first, second)

@@ -14,7 +14,7 @@ from factcheck.cli.main import run as run_command
 from factcheck.datasets.text_relations import TextRelationRow
 from factcheck.encoders import TextEncoder
 from factcheck.encoders.relation import RelationEncoder
-from factcheck.errors import InvalidInputError, UsageError
+from factcheck.errors import InvalidInputError, MissingResourceError, UsageError
 from factcheck.records import TEXT_RELATIONS, TextRelation
 from factcheck.training import text_relation as module
 from factcheck.training import train
@@ -232,6 +232,16 @@ def test_a_pupil_learns_of_its_teacher_and_not_of_the_labels(
 def test_unlabelled_rows_need_a_teacher() -> None:
     with pytest.raises(ValueError, match="unlabelled rows need a teacher to say what they are"):
         settings(unlabelled=0.5)
+
+
+def test_a_teacher_that_is_not_there_is_named_before_the_work_begins(
+    data: Path, tmp_path: Path
+) -> None:
+    stages: list[str] = []
+    wrong = settings(teacher=tmp_path / "nobody")
+    with pytest.raises(MissingResourceError, match="nobody"):
+        train(wrong, data, tmp_path / "run", lambda stage, *_: stages.append(stage))
+    assert not stages
 
 
 def test_the_teacher_is_asked_once(run: Path, tmp_path: Path) -> None:
