@@ -122,7 +122,7 @@ def draw_epoch(
     drawn += unrelated + negated
     if settings.balanced:
         rng.shuffle(drawn)
-    return pad(drawn, settings.padded, rng) if settings.padded else drawn
+    return pad(drawn, settings.padded, rng)
 
 
 def pad(rows: Sequence[TextRelationRow], share: float, rng: Random) -> list[TextRelationRow]:
@@ -136,6 +136,8 @@ def pad(rows: Sequence[TextRelationRow], share: float, rng: Random) -> list[Text
     Returns:
         As many rows in the same order, those changed with `+` at the end of their id.
     """
+    if not share:
+        return list(rows)
     by_source: dict[str, list[TextRelationRow]] = defaultdict(list)
     for row in rows:
         by_source[row.source].append(row)

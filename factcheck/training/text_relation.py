@@ -240,7 +240,7 @@ def _add_unlabelled(
     for epoch, examples in enumerate(epochs):
         rng = Random(f"{settings.seed}/padded/{epoch}")
         added = reader.pair_with_neighbours(
-            pad(rows, settings.padded, rng) if settings.padded else rows,
+            pad(rows, settings.padded, rng),
             round(settings.unlabelled * len(examples)),
             f"{settings.seed}/unlabelled/{epoch}",
             counter(report, "find neighbours"),
