@@ -34,11 +34,22 @@ from factcheck.training_settings import FusionTraining, TextRelationTraining
 LEFT_OUT = ("fnc1", "climate-fever", "covidfact")
 """News, climate and health: what fact-checkers read, and no two of them of one kind."""
 
+NOTHING_TRAINED_ON = {
+    "text_reserved": {},
+    "text_shares": {"train": (0.0, 0.01), "val": (0.01, 0.02), "test": (0.02, 1.0)},
+}
+"""Of a source that is left out no text was seen, whatever its share."""
+
 MAX_ERROR = 0.2
 
 
 def composed(
-    settings: ComposeSettings, names: set[str], rows: dict[str, int], data: Path, out: Path
+    settings: ComposeSettings,
+    names: set[str],
+    rows: dict[str, int],
+    data: Path,
+    out: Path,
+    changes: dict[str, Any] | None = None,
 ) -> Path:
     """A folder in Factify 2's format from some of the sources, from an earlier run if it is there.
 
@@ -48,8 +59,9 @@ def composed(
         rows: Rows of each split.
         data: The data folder.
         out: The folder.
+        changes: What else is different.
     """
-    wanted = settings.model_dump(mode="json")
+    wanted = settings.model_dump(mode="json") | (changes or {})
     wanted["sources"] = {k: v for k, v in wanted["sources"].items() if k in names}
     wanted["rows"] = rows
     if not out.exists():
@@ -113,7 +125,9 @@ def main() -> None:
         composing, composing.sources.keys() - left, sizes, arguments.data, arguments.work / "seen"
     )
     sizes = {"train": 0, "val": 0, "test": count}
-    unseen = composed(composing, left, sizes, arguments.data, arguments.work / "unseen")
+    unseen = composed(
+        composing, left, sizes, arguments.data, arguments.work / "unseen", NOTHING_TRAINED_ON
+    )
     reader = arguments.work / "relation"
     relation = relation.model_copy(
         update={
