@@ -137,6 +137,7 @@ def main() -> None:
             "teacher": None,
             "unlabelled": 0.0,
             "score_at_most": count,
+            "checkpoint_every": 25,
         }
     )
     trained(relation, arguments.data, reader)
