@@ -27,6 +27,7 @@ from results import origin, write_results
 
 from factcheck.settings import read_yaml
 from factcheck.training import train
+from factcheck.training.loop import finished
 from factcheck.training_settings import TextRelationTraining
 
 SOURCES = ("wice", "fnc1", "climate-fever", "covidfact", "fool-me-twice", "anli", "mnli")
@@ -61,8 +62,8 @@ LEVERS: dict[str, dict[str, Any]] = {
 }
 """What ours is without each lever."""
 
-WITHOUT_END = 1_000_000
-"""Checkpoints are not needed: a fold that was cut off begins anew."""
+NEVER = 1_000_000
+"""Steps between checkpoints: a fold that was cut off begins anew."""
 
 
 def fold(
@@ -85,17 +86,19 @@ def fold(
         "held_out": [source],
         "development": [],
         "shares": {"relation": (0.0, 1.0)},
-        "checkpoint_every": WITHOUT_END,
+        "checkpoint_every": NEVER,
     }
     wanted = settings.model_dump(mode="json") | without
     taught: dict[str, Any] = {}
     if teacher is not None:
         own = out / "teacher"
         of_teacher = teacher.model_dump(mode="json") | without
-        scores = _train(TextRelationTraining.model_validate(of_teacher), data, own)
+        of_source = TextRelationTraining.model_validate(of_teacher)
+        scores = finished(of_source, own) or train(of_source, data, own)
         taught = {"teacher_macro_f1": scores["held_out_macro_f1"]}
         wanted["teacher"] = str(own / "encoder")
-    metrics = _train(TextRelationTraining.model_validate(wanted), data, out)
+    run = TextRelationTraining.model_validate(wanted)
+    metrics = finished(run, out) or train(run, data, out)
     # The weights have served their purpose.
     for path in sorted(out.glob("**/*.safetensors")) + sorted(out.glob("**/checkpoint.pt")):
         path.unlink()
@@ -105,15 +108,6 @@ def fold(
         "by_member": metrics["held_out_by_source"],
         "rows_an_epoch": sum(sum(counts.values()) for counts in metrics["rows"].values()),
     }
-
-
-def _train(run: TextRelationTraining, data: Path, out: Path) -> dict[str, Any]:
-    done, stamp = out / "metrics.json", out / "settings.json"
-    same = stamp.exists() and TextRelationTraining.model_validate_json(stamp.read_text()) == run
-    if done.exists() and same:
-        found: dict[str, Any] = json.loads(done.read_text())
-        return found
-    return train(run, data, out)
 
 
 def main() -> None:

@@ -27,9 +27,7 @@ def origin(data: dict[str, Any]) -> dict[str, Any]:
         **_graphics_card(),
         # A copy without its history, on a machine to compute on, is told where it is from.
         "commit": os.environ.get("FACTCHECK_COMMIT") or _git("rev-parse", "HEAD"),
-        "uncommitted_changes": bool(
-            _git("status", "--porcelain", "--untracked-files=no", "--", *MEASURED)
-        ),
+        "uncommitted_changes": _uncommitted_changes(),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in PACKAGES},
         "data": data,
@@ -57,6 +55,13 @@ def _bfloat16_instructions() -> list[str]:
 
     has = torch.cpu.get_capabilities()
     return [name for name in ("amx_bf16", "avx512_bf16", "bf16") if has.get(name)]
+
+
+def _uncommitted_changes() -> bool | None:
+    """Whether there are any in what is measured; None in a copy without its history."""
+    if not _git("rev-parse", "HEAD"):
+        return None
+    return bool(_git("status", "--porcelain", "--untracked-files=no", "--", *MEASURED))
 
 
 def _graphics_card() -> dict[str, str]:

@@ -10,6 +10,8 @@ from factcheck.datasets.text_splits import normalise
 _MOST_FILLERS = 4
 _FILLER_CHARACTERS = 350
 _FILLER_OVERLAP = 0.3
+
+# Texts looked at for each that is wanted, and for those that are like the evidence in all.
 _TRIED_EACH = 6
 _TRIED_NEAR = 60
 

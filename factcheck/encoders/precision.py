@@ -84,6 +84,11 @@ def has_bfloat16(device: torch.device) -> bool:
     return False
 
 
+def texts_at_once(device: torch.device) -> int:
+    """Texts, or pairs, a batch: what fills a graphics card does not fit a processor's cache."""
+    return 32 if device.type == "cpu" else 256
+
+
 def best_device() -> torch.device:
     """A CUDA device where there is one, else the processor."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

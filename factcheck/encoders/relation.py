@@ -31,6 +31,7 @@ from factcheck.encoders.precision import (
     KEYS_AT_A_TIME,
     NumberFormats,
     number_format,
+    texts_at_once,
 )
 from factcheck.encoders.text import EMBEDDED as EMBEDDED_TEXT
 from factcheck.encoders.text import TextEncoder
@@ -47,7 +48,8 @@ EMBEDDED = "embedded"
 EMBEDDED_FOLDER = Path(__file__).parent.parent / "pretrained" / "text-relation-minilm"
 
 RELATIONS = 3
-BATCH_SIZE = 32
+
+_READOUT_DROPOUT = 0.1
 
 # Not trained and not stored: they are the text encoder's own.
 _SHARED = "body.embeddings."
@@ -96,12 +98,9 @@ class RelationNetwork(nn.Module):
     Args:
         body: The Transformer; its embeddings are frozen.
         dropout: Within the Transformer, in training. On a processor it takes a third of a step.
-        readout_dropout: Before the readouts, in training.
     """
 
-    def __init__(
-        self, body: PreTrainedModel, dropout: float = 0.0, readout_dropout: float = 0.1
-    ) -> None:
+    def __init__(self, body: PreTrainedModel, dropout: float = 0.0) -> None:
         super().__init__()
         self.body = body
         self.embeddings.requires_grad_(False)
@@ -110,7 +109,7 @@ class RelationNetwork(nn.Module):
             if isinstance(module, nn.Dropout):
                 module.p = dropout
         width = body.config.hidden_size
-        self.dropout = nn.Dropout(readout_dropout)
+        self.dropout = nn.Dropout(_READOUT_DROPOUT)
         self.relation = nn.Linear(width, RELATIONS)
         self.salience = nn.Linear(width, 1)
         for layer in (self.relation, self.salience):
@@ -225,7 +224,7 @@ class RelationEncoder:
     def encode(
         self,
         pairs: Sequence[tuple[str, str]],
-        batch_size: int = BATCH_SIZE,
+        batch_size: int | None = None,
         on_progress: Callable[[int], None] | None = None,
         precision: Precision = "float32",
     ) -> RelationEncodings:
@@ -233,7 +232,7 @@ class RelationEncoder:
 
         Args:
             pairs: N claims, each with a passage.
-            batch_size: Pairs a batch.
+            batch_size: Pairs a batch; what suits the device without it.
             on_progress: Called with the number of pairs done since the last call.
             precision: Number format of the matrix products.
 
@@ -245,6 +244,7 @@ class RelationEncoder:
         order = sorted(range(len(pairs)), key=lambda i: lengths[i], reverse=True)
         device = next(self.network.parameters()).device
         network = self._formats[number_format(precision, device)]
+        batch_size = batch_size or texts_at_once(device)
         for start in range(0, len(order), batch_size):
             chunk = order[start : start + batch_size]
             tokens = tokenise(self._tokenizer, [pairs[i] for i in chunk], self.config.max_tokens)

@@ -12,6 +12,7 @@ from factcheck.encoders.precision import (
     KEYS_AT_A_TIME,
     NumberFormats,
     number_format,
+    texts_at_once,
 )
 from factcheck.encoders.weights import weights_hash
 from factcheck.errors import InvalidInputError, PrerequisiteError
@@ -80,7 +81,7 @@ class TextEncoder:
     def encode(
         self,
         texts: Sequence[str],
-        batch_size: int = 32,
+        batch_size: int | None = None,
         on_progress: Callable[[int], None] | None = None,
         precision: Precision = "float32",
     ) -> np.ndarray:
@@ -88,7 +89,7 @@ class TextEncoder:
 
         Args:
             texts: N texts; the model cuts each to its own window.
-            batch_size: Texts a batch.
+            batch_size: Texts a batch; what suits the device without it.
             on_progress: Called with the number of texts done since the last call.
             precision: Number format of the matrix products.
 
@@ -101,6 +102,7 @@ class TextEncoder:
         model = self._formats[number_format(precision, self.model.device)]
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]), reverse=True)
+        batch_size = batch_size or texts_at_once(self.model.device)
         # Several batches to a call, which costs something of its own.
         several = _BATCHES_A_CALL * batch_size
         for start in range(0, len(order), several):

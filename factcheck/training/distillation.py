@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from factcheck.encoders.relation import BATCH_SIZE, RelationEncoder, document_logits
+from factcheck.encoders.relation import RelationEncoder, document_logits
 from factcheck.settings import Precision
 from factcheck.training.relation_examples import RelationExample
 
@@ -67,10 +67,7 @@ def document_probabilities(
         on_progress: Called with the number of passages read since the last call.
     """
     pairs = [(example.claim, passage) for example in examples for passage in example.passages]
-    device = next(encoder.network.parameters()).device
-    # What fills a graphics card does not fit into a processor's cache.
-    size = BATCH_SIZE if device.type == "cpu" else 8 * BATCH_SIZE
-    read = encoder.encode(pairs, size, on_progress, precision)
+    read = encoder.encode(pairs, on_progress=on_progress, precision=precision)
     counts = np.array([len(example.passages) for example in examples], dtype=np.int64)
     present = np.arange(counts.max(initial=1)) < counts[:, None]
     logits = np.zeros((*present.shape, read.logits.shape[-1]), dtype=np.float32)

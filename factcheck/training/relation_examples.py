@@ -120,9 +120,7 @@ class ExampleReader:
     def _encode(self, texts: list[str], on_progress: Callable[[int], None] | None) -> np.ndarray:
         if not texts:
             return np.zeros((0, 1), dtype=np.float32)
-        # What fills a graphics card does not fit into a processor's cache.
-        size = 32 if self._text.model.device.type == "cpu" else 256
-        return self._text.encode(texts, size, on_progress, self._precision)
+        return self._text.encode(texts, on_progress=on_progress, precision=self._precision)
 
     def _cut(self, text: str) -> list[str]:
         if self._settings.passages_read == 0:
