@@ -6,7 +6,7 @@ INSTALLING := .venv/.installing
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-slow lint format lock train-default train-image-encoder \
-  train-text-relation reproduce clean
+  train-text-relation train-relevance reproduce clean
 
 help:
 	@echo "make demo                             build the demo index and check four claims"
@@ -16,6 +16,7 @@ help:
 	@echo "make format                           lay out the code"
 	@echo "make lock                             write requirements.lock anew"
 	@echo "make train-text-relation DATA=FOLDER  train the shipped text relation encoder"
+	@echo "make train-relevance DATA=FOLDER      train what puts the hits of a search in order"
 	@echo "make train-default DATA=FOLDER        compose a data set and train the shipped checkpoint"
 	@echo "make train-image-encoder DATA=FOLDER  train the shipped image encoder"
 	@echo "make reproduce DATA=FOLDER            make the README's results table anew"
@@ -74,6 +75,10 @@ train-text-relation: $(INSTALLED) | build/all-mpnet-base-v2
 # What the teacher starts from, 438 MB; needed for training alone.
 build/all-mpnet-base-v2: | $(INSTALLED)
 	$(BIN)/python scripts/fetch_teacher.py --out $@
+
+train-relevance: $(INSTALLED)
+	$(call require_data)
+	$(BIN)/factcheck train configs/relevance.yaml --data $(DATA) --out build/relevance
 
 build/composed:
 	$(call require_data)

@@ -7,7 +7,7 @@ an index). Both end in the same arrays.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from factcheck.retrieval import (
     Hit,
     ImageHit,
     Query,
+    Reranker,
     SourcePolicy,
     picture_fingerprint,
     split_passages,
@@ -212,16 +213,8 @@ def found_evidence(
         )
         for claim, text, vector, row in zip(claims, texts, vectors, pictures.rows, strict=True)
     ]
-    read: dict[tuple[str, str], np.ndarray] = {}
-
-    def relations(pairs: Sequence[tuple[str, str]]) -> np.ndarray:
-        """What passages say of claims, kept for the head: it reads the best of those reranked."""
-        packed = reading.encoders.relations(pairs)
-        read.update(zip(pairs, packed, strict=True))
-        return packed
-
-    read_by = relations if reading.encoders.relation is not None else None
-    hits = index.search_queries(queries, reading.count, reading.search, reading.policy, read_by)
+    reranker = Reranker.of(reading.encoders)
+    hits = index.search_queries(queries, reading.count, reading.search, reading.policy, reranker)
     for number, found in enumerate(hits, start=1):
         if not found:
             # The dense channel always finds something; the others need not.
@@ -233,9 +226,8 @@ def found_evidence(
         PassageVectors(
             [hit.passage.text for hit in found],
             index.passage_vectors([hit.row for hit in found]),
-            _known(read, [(text, hit.passage.text) for hit in found]),
         )
-        for text, found in zip(texts, hits, strict=True)
+        for found in hits
     ]
     places: list[int] = []
     shown: list[ImageHit | None] = []
@@ -293,15 +285,6 @@ def _pictures_beside(
     [found] = index.search_images(picture[None], IMAGES_ELSEWHERE + len(own), policy)
     others = [image for image in found if image.document_id != leading]
     return [own[0] if own else None, *others[:IMAGES_ELSEWHERE]]
-
-
-def _known(
-    read: Mapping[tuple[str, str], np.ndarray], pairs: Sequence[tuple[str, str]]
-) -> np.ndarray | None:
-    """(k, R) what has been read of pairs; None unless all of them have."""
-    if not pairs or any(pair not in read for pair in pairs):
-        return None
-    return np.stack([read[pair] for pair in pairs])
 
 
 def _cited_passage(hit: Hit) -> CitedPassage:

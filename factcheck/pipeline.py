@@ -23,7 +23,7 @@ from factcheck.fusion.abstention import Conformal
 from factcheck.fusion.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
 from factcheck.fusion.run import relation_probabilities
 from factcheck.records import Claim, Document, Search, Verdict
-from factcheck.retrieval import SourcePolicy
+from factcheck.retrieval import Reranker, SourcePolicy
 from factcheck.settings import Precision, SearchSettings
 
 if TYPE_CHECKING:
@@ -188,13 +188,15 @@ class FactChecker:
             self._conformal(max_error)
         search, policy = search or SearchSettings(), policy or SourcePolicy()
         reading = replace(self._reading(strict), search=search, policy=policy)
+        reranker = Reranker.of(self.encoders) if search.rerank else None
         how = Search(
             search.channels,
-            search.rerank if self.encoders.relation is not None else 0,
+            0 if reranker is None else search.rerank,
             policy.as_of,
             policy.undated,
             policy.blocked_name,
             policy.blocked_sha256,
+            None if reranker is None else reranker.sha256,
         )
         verdicts: list[Verdict] = []
         for start in range(0, len(claims), CHUNK):

@@ -365,12 +365,13 @@ class Search:
 
     Attributes:
         channels: The channels that looked.
-        reranked: Passages that the text relation encoder put in order; 0 for none.
+        reranked: Passages that were put in order by how much they have to say; 0 for none.
         as_of: Day after which nothing may have been published; None without such a day.
         undated: What became of documents without a date where there is such a day: "drop" or
             "keep".
         blocked: Name of the list of domains that were kept out; None without one.
         blocked_sha256: Hash of that list.
+        reranker_sha256: Hash of what put passages in order; None where nothing did.
     """
 
     channels: tuple[str, ...]
@@ -379,6 +380,7 @@ class Search:
     undated: str = "drop"
     blocked: str | None = None
     blocked_sha256: str | None = None
+    reranker_sha256: str | None = None
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:

@@ -114,15 +114,15 @@ class SearchSettings(Settings):
         candidates: Passages that each channel proposes.
         rank_constant: Of reciprocal rank fusion (Cormack et al., SIGIR 2009): a channel's passage
             at rank r counts 1 / (rank_constant + r).
-        rerank: Of the fused passages so many are read by the text relation encoder and put in a
-            new order; 0 leaves the fused order.
+        rerank: Of the fused passages so many are read by the text relation encoder and put in the
+            order of what they have to say (`retrieval.rerank`); 0 leaves the fused order.
         distinct: Whether near duplicates of passages, and copies of an article, count once.
     """
 
     channels: tuple[Channel, ...] = Field(CHANNELS, min_length=1)
     candidates: int = Field(50, ge=1, le=10_000)
     rank_constant: int = Field(60, ge=1)
-    rerank: int = Field(20, ge=0, le=1000)
+    rerank: int = Field(40, ge=0, le=1000)
     distinct: bool = True
 
 

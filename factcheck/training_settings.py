@@ -288,6 +288,78 @@ class TextRelationTraining(Settings):
         return self
 
 
+class EvidenceSource(Settings):
+    """A source of claims with evidence to be found (`training.relevance`).
+
+    Attributes:
+        members: Names in the rows' `source`.
+        claims: Claims of an epoch, drawn anew for each; fewer where the source has no more.
+        passages: Passages read beside a claim.
+    """
+
+    members: list[str] = Field(min_length=1)
+    claims: int = Field(ge=1)
+    passages: int = Field(ge=2)
+
+
+class RelevanceTraining(Settings):
+    """A training run of what tells relevance (`training.relevance`).
+
+    Attributes:
+        relation_encoder: The text relation encoder that it stands on: `embedded`, or a folder.
+        text: Files of text pairs, relative to the data folder (`datasets.read_text_relations`).
+        shares: How the texts are divided (`datasets.text_splits.split_texts`).
+        loose: Sources that pair unrelated texts, for the same.
+        trained_on: Splits whose claims are searched for in training.
+        weighed_on: The split whose claims the weights of reranking are fitted on.
+        weighed_claims: So many of them of each source.
+        sources: The sources by a name of one's own; rows of others are left out.
+        layers: Upper layers of the text relation encoder that are copied and trained.
+        dropout: Within these layers, and of the readout.
+        depth: Passages that a search finds for a claim, of which those beside it are drawn.
+        epochs: How often claims are drawn.
+        batch_size: Claims a batch.
+        chunk: Claims that pass through the network at once; the gradient is that of the batch.
+        learning_rate: Of AdamW, at its highest.
+        warmup: Part of the run until it is reached; it falls linearly from there.
+        weight_decay: Of AdamW, on matrices.
+        bfloat16: Whether the forward pass runs in bfloat16 where the processor has it.
+        checkpoint_every: Steps between checkpoints.
+        seed: Of everything random.
+    """
+
+    kind: Literal["relevance"]
+    relation_encoder: str = "embedded"
+    text: list[Path] = Field(min_length=1)
+    shares: dict[str, Share] = Field(min_length=1)
+    loose: list[str] = Field(default_factory=list)
+    trained_on: list[str] = Field(min_length=1)
+    weighed_on: str
+    weighed_claims: int = Field(250, ge=2)
+    sources: dict[str, EvidenceSource] = Field(min_length=1)
+    layers: int = Field(2, ge=1)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    depth: int = Field(60, ge=2, le=1000)
+    epochs: int = Field(2, ge=1)
+    batch_size: int = Field(16, ge=1)
+    chunk: int = Field(16, ge=1)
+    learning_rate: float = Field(1e-4, gt=0)
+    warmup: float = Field(0.06, gt=0, lt=1)
+    weight_decay: float = Field(0.01, ge=0)
+    bfloat16: bool = True
+    checkpoint_every: int = Field(100, ge=1)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _known_shares(self) -> Self:
+        for split in (*self.trained_on, self.weighed_on):
+            if split not in self.shares:
+                raise ValueError(f"shares names no {split!r}")
+        if self.weighed_on in self.trained_on:
+            raise ValueError(f"{self.weighed_on!r} is trained on and weighed on")
+        return self
+
+
 class ImageRelationTraining(Settings):
     """A training run of an image encoder on a data set's pairs of pictures.
 
@@ -350,6 +422,7 @@ Training = (
     | CopyReadoutTraining
     | FusionTraining
     | TextRelationTraining
+    | RelevanceTraining
     | ImageRelationTraining
     | StagedTraining
 )

@@ -167,7 +167,7 @@ def search(data: Path, work: Path, passages: int) -> dict[str, Any]:
     """Opening and searching an index."""
     from factcheck.datasets import read_text_relations
     from factcheck.encoders import EMBEDDED_RELATION, Encoders
-    from factcheck.retrieval import EvidenceIndex, Query
+    from factcheck.retrieval import EvidenceIndex, Query, Reranker
     from factcheck.settings import SearchSettings
 
     encoders = Encoders.load(relation=EMBEDDED_RELATION, precision="auto")
@@ -198,7 +198,7 @@ def search(data: Path, work: Path, passages: int) -> dict[str, Any]:
         )
     if passages in REAL:
         result["fused and reranked"] = latencies(
-            lambda some: index.search_queries(some, 10, relations=encoders.relations), queries
+            lambda some: index.search_queries(some, 10, reranker=Reranker.of(encoders)), queries
         )
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {**result, "peak_mib": after // 1024, "peak_mib_without_index": before // 1024}

@@ -16,6 +16,7 @@ from factcheck.encoders.relation import (
     build_relation_network,
     save_relation_encoder,
 )
+from factcheck.encoders.relevance import RelevanceConfig, RelevanceNetwork, save_relevance
 from factcheck.fusion.abstention import Conformal
 from factcheck.fusion.calibration import Calibration
 from factcheck.fusion.checkpoint import (
@@ -74,16 +75,26 @@ def text_encoder() -> TextEncoder:
 def relation_encoder_folder(
     text_encoder: TextEncoder, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """A text relation encoder of one layer of the text encoder's, its readouts fresh."""
+    """A text relation encoder of two layers of the text encoder's, its readouts fresh.
+
+    One of the layers is there twice, and tells relevance.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network, _ = build_relation_network(text_encoder, layers=1)
+        network, _ = build_relation_network(text_encoder, layers=2)
+        relevance = RelevanceNetwork(network.body, layers=1)
         # Fresh readouts hardly differ from one passage to another; these do.
-        for readout in (network.relation, network.salience):
+        for readout in (network.relation, network.salience, relevance.relevance):
             torch.nn.init.normal_(readout.weight, std=0.1)
     folder = tmp_path_factory.mktemp("encoder") / "relation"
-    config = RelationConfig(base_sha256=text_encoder.sha256, max_tokens=64, layers=1)
+    config = RelationConfig(base_sha256=text_encoder.sha256, max_tokens=64, layers=2)
     save_relation_encoder(folder, config, network)
+    written = RelationEncoder.load(str(folder), text_encoder)
+    save_relevance(
+        folder,
+        RelevanceConfig(relation_sha256=written.sha256, layers=1, weights=(1.0, 1.0, 1.0, 0.5)),
+        relevance,
+    )
     return folder
 
 

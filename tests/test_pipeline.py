@@ -21,7 +21,7 @@ from factcheck.records import (
     Verdict,
     label_probabilities,
 )
-from factcheck.retrieval import SourcePolicy
+from factcheck.retrieval import Reranker, SourcePolicy
 from factcheck.settings import SearchSettings
 
 HARBOUR = (
@@ -102,7 +102,10 @@ def test_the_right_document_is_cited_with_offsets(
         passage = cited.passage
         assert texts[passage.document_id][passage.start : passage.end] == passage.text
     assert all(cited.channels for cited in verdict.evidence.passages)
-    assert verdict.search == Search(("dense", "lexical", "image"), 20)
+    reranker = Reranker.of(checker.encoders)
+    assert reranker is not None
+    wanted = Search(("dense", "lexical", "image"), 40, reranker_sha256=reranker.sha256)
+    assert verdict.search == wanted
 
 
 def test_many_claims_give_what_single_ones_give(
@@ -169,8 +172,11 @@ def test_a_policy_is_kept_and_recorded(
     checker: FactChecker, index: EvidenceIndex, documents: list[Document]
 ) -> None:
     claim = Claim("A storm closed the harbour of Port Bell.")
-    verdict = checker.check(claim, index, policy=SourcePolicy("2024-05-05", "keep"))
-    assert verdict.search == Search(("dense", "lexical", "image"), 20, "2024-05-05", "keep")
+    unranked = SearchSettings(rerank=0)
+    verdict = checker.check(
+        claim, index, search=unranked, policy=SourcePolicy("2024-05-05", "keep")
+    )
+    assert verdict.search == Search(("dense", "lexical", "image"), 0, "2024-05-05", "keep")
     assert "harbour" not in {cited.passage.document_id for cited in verdict.evidence.passages}
     assert Verdict.from_dict(verdict.to_dict()) == verdict
     with pytest.raises(InvalidInputError, match="no document is left to look at"):

@@ -55,6 +55,20 @@ def test_the_text_relation_encoder_is_small_enough_for_a_package() -> None:
     assert sum(path.stat().st_size for path in RELATION_FOLDER.iterdir()) <= 30 * 2**20
 
 
+def test_what_decides_a_claim_is_found_more_relevant_than_what_is_only_like_it(
+    checker: FactChecker,
+) -> None:
+    assert checker.encoders.relation is not None
+    claim = "The Severn bridge was closed on Monday."
+    passages = (
+        "Engineers shut the Severn bridge on Monday after cracks were found.",
+        "The Severn bridge was opened by the Queen in 1966.",
+        "The museum sells postcards.",
+    )
+    logits = checker.encoders.relation.relevances([(claim, passage) for passage in passages])
+    assert logits[0] > logits[1] > logits[2]
+
+
 def test_a_plain_negation_is_read(checker: FactChecker) -> None:
     """Not that every one is: sentence vectors hardly see any."""
     assert checker.encoders.relation is not None

@@ -22,7 +22,7 @@ from factcheck.encoders.image import ImageEncoder, pool
 from factcheck.encoders.precision import number_format
 from factcheck.encoders.relation import RelationEncoder
 from factcheck.encoders.text import TextEncoder
-from factcheck.errors import FactcheckError
+from factcheck.errors import FactcheckError, UsageError
 from factcheck.settings import Precision
 
 _CHUNK = 64
@@ -99,6 +99,10 @@ class Encoders:
         reader = None if relation is None else RelationEncoder.load(relation, loaded)
         return cls(loaded, ImageEncoder.load(image), cache, reader, precision)
 
+    def with_relation(self, relation: RelationEncoder) -> Self:
+        """The same encoders with another text relation encoder."""
+        return type(self)(self.text, self.image, self.cache, relation, self.precision)
+
     def texts(self, texts: Sequence[str], on_progress: Progress | None = None) -> np.ndarray:
         """Encode texts, each different one once.
 
@@ -155,6 +159,34 @@ class Encoders:
             ),
             on_progress,
         )
+
+    def relevances(
+        self, pairs: Sequence[tuple[str, str]], on_progress: Progress | None = None
+    ) -> np.ndarray:
+        """How much passages have to say of claims, each different pair read once.
+
+        Args:
+            pairs: N claims, each with a passage.
+            on_progress: Called with the number of different pairs done since the last call.
+
+        Returns:
+            (N,) float32, as `RelationEncoder.relevances` gives them.
+
+        Raises:
+            UsageError: There is no text relation encoder that tells relevance.
+        """
+        relation = self.relation
+        if relation is None or relation.relevance is None:
+            raise UsageError("no text relation encoder that tells relevance was loaded")
+        return self._each_once(
+            pairs,
+            [self._key(relation.relevance.sha256, json.dumps(pair).encode()) for pair in pairs],
+            1,
+            lambda some: relation.relevances(
+                some, on_progress=on_progress, precision=self.precision
+            )[:, None],
+            on_progress,
+        )[:, 0]
 
     def _each_once(
         self,

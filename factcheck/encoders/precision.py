@@ -68,6 +68,12 @@ class NumberFormats(Generic[Network]):
         return self._networks[dtype]
 
 
+def convert_body(network: nn.Module, dtype: torch.dtype) -> None:
+    """Convert the Transformer of a network, `body`, but not what reads it out."""
+    body: nn.Module = network.body  # type: ignore[assignment]
+    body.to(dtype)
+
+
 def has_bfloat16(device: torch.device) -> bool:
     """Whether a device multiplies bfloat16 in hardware.
 

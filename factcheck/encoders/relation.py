@@ -30,13 +30,15 @@ from torch import Tensor, nn
 from factcheck.encoders.precision import (
     KEYS_AT_A_TIME,
     NumberFormats,
+    convert_body,
     number_format,
     texts_at_once,
 )
+from factcheck.encoders.relevance import Relevance
 from factcheck.encoders.text import EMBEDDED as EMBEDDED_TEXT
 from factcheck.encoders.text import TextEncoder
 from factcheck.encoders.weights import read_weights, weights_hash
-from factcheck.errors import InvalidInputError, MissingResourceError
+from factcheck.errors import InvalidInputError, MissingResourceError, UsageError
 from factcheck.settings import Precision, Settings, first_problem
 
 if TYPE_CHECKING:
@@ -167,6 +169,9 @@ class RelationEncoder:
         sha256: Hash of all its weights, the embeddings included.
         dimension: Width D of its vectors.
         width: Width D + 4 of its packed encodings.
+        tokenizer: The text encoder's.
+        relevance: Tells how much a passage has to say of a claim; None where nothing in its folder
+            does.
     """
 
     def __init__(
@@ -182,8 +187,9 @@ class RelationEncoder:
         self.sha256 = weights_hash(network)
         self.dimension: int = network.body.config.hidden_size
         self.width = self.dimension + RELATIONS + 1
-        self._tokenizer = tokenizer
-        self._formats = NumberFormats(self.network, _convert_body)
+        self.tokenizer = tokenizer
+        self.relevance: Relevance | None = None
+        self._formats = NumberFormats(self.network, convert_body)
 
     @classmethod
     def load(cls, name: str = EMBEDDED, text: TextEncoder | None = None) -> Self:
@@ -198,7 +204,7 @@ class RelationEncoder:
             InvalidInputError: Its files are damaged, or are not of this text encoder.
             PrerequisiteError: The text encoder it is built on cannot be had.
         """
-        folder = EMBEDDED_FOLDER if name == EMBEDDED else Path(name)
+        folder = folder_of(name)
         path = folder / "config.json"
         try:
             config = RelationConfig.model_validate_json(path.read_text(encoding="utf-8"))
@@ -219,7 +225,9 @@ class RelationEncoder:
         network, tokenizer = build_relation_network(text, config.layers)
         load_relation_weights(network, folder)
         network.to(text.model.device)
-        return cls(folder.name, config, network, tokenizer)
+        encoder = cls(folder.name, config, network, tokenizer)
+        encoder.relevance = Relevance.load(folder, network.body, encoder.sha256)
+        return encoder
 
     def encode(
         self,
@@ -239,29 +247,78 @@ class RelationEncoder:
         Raises:
             PrerequisiteError: bfloat16 was asked for by name and the processor does not have it.
         """
-        packed = np.zeros((len(pairs), self.width), dtype=np.float32)
+        network = self._formats[number_format(precision, self._device)]
+
+        def read(tokens: dict[str, Tensor]) -> Tensor:
+            vectors, logits, salience = network(tokens)
+            return torch.cat([vectors, logits, salience[:, None]], dim=1)
+
+        return unpack(self._read(pairs, self.width, read, batch_size, on_progress))
+
+    def relevances(
+        self,
+        pairs: Sequence[tuple[str, str]],
+        batch_size: int | None = None,
+        on_progress: Callable[[int], None] | None = None,
+        precision: Precision = "float32",
+    ) -> np.ndarray:
+        """How much passages have to say of claims.
+
+        Args:
+            pairs: As for `encode`, like all that follows.
+            batch_size: See there.
+            on_progress: See there.
+            precision: See there.
+
+        Returns:
+            (N,) float32 logits, to be compared between passages of one claim.
+
+        Raises:
+            UsageError: It has nothing that tells relevance.
+            PrerequisiteError: As for `encode`.
+        """
+        if self.relevance is None:
+            raise UsageError(f"{self.name}: has nothing that tells relevance")
+        network = self.relevance.formats[number_format(precision, self._device)]
+
+        def read(tokens: dict[str, Tensor]) -> Tensor:
+            logits: Tensor = network(tokens)
+            return logits[:, None]
+
+        return self._read(pairs, 1, read, batch_size, on_progress)[:, 0]
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.network.parameters()).device
+
+    def _read(
+        self,
+        pairs: Sequence[tuple[str, str]],
+        width: int,
+        read: Callable[[dict[str, Tensor]], Tensor],
+        batch_size: int | None,
+        on_progress: Callable[[int], None] | None,
+    ) -> np.ndarray:
+        """(N, width) float32 of pairs, by what is read of B tokenised ones: (B, width)."""
+        given = np.zeros((len(pairs), width), dtype=np.float32)
         lengths = [len(claim) + len(passage) for claim, passage in pairs]
         order = sorted(range(len(pairs)), key=lambda i: lengths[i], reverse=True)
-        device = next(self.network.parameters()).device
-        network = self._formats[number_format(precision, device)]
+        device = self._device
         batch_size = batch_size or texts_at_once(device)
         for start in range(0, len(order), batch_size):
             chunk = order[start : start + batch_size]
-            tokens = tokenise(self._tokenizer, [pairs[i] for i in chunk], self.config.max_tokens)
+            tokens = tokenise(self.tokenizer, [pairs[i] for i in chunk], self.config.max_tokens)
             with torch.inference_mode():
-                vectors, logits, salience = network(
-                    {name: tensor.to(device) for name, tensor in tokens.items()}
-                )
-            parts = (vectors.float(), logits.float(), salience.float()[:, None])
-            packed[chunk] = torch.cat(parts, dim=1).cpu().numpy()
+                found = read({name: one.to(device) for name, one in tokens.items()})
+            given[chunk] = found.float().cpu().numpy()
             if on_progress is not None:
                 on_progress(len(chunk))
-        return unpack(packed)
+        return given
 
 
-def _convert_body(network: RelationNetwork, dtype: torch.dtype) -> None:
-    """Convert the Transformer's weights, but not those of the readouts."""
-    nn.Module.to(network.body, dtype)
+def folder_of(name: str) -> Path:
+    """Where the text relation encoder of a name lies: `embedded`, or a folder."""
+    return EMBEDDED_FOLDER if name == EMBEDDED else Path(name)
 
 
 def unpack(packed: np.ndarray) -> RelationEncodings:

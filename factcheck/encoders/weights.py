@@ -12,12 +12,17 @@ from factcheck.errors import InvalidInputError, MissingResourceError
 
 
 def weights_hash(model: nn.Module) -> str:
-    """SHA-256 over the names, types, shapes and bytes of a model's state, in hexadecimal.
+    """SHA-256 of a model's state (`state_hash`)."""
+    return state_hash(model.state_dict())
+
+
+def state_hash(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 over the names, types, shapes and bytes of weights, in hexadecimal.
 
     It names the weights whatever file they came from, so that an encoding can say what made it.
     """
     digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
+    for name, tensor in sorted(state.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         # As bytes, for NumPy does not know every number format of PyTorch's, bfloat16 among them.
         flat = tensor.detach().cpu().contiguous().reshape(-1)

@@ -61,12 +61,10 @@ class PassageVectors:
     Attributes:
         texts: Their k texts.
         vectors: (k, D) their unit vectors.
-        relations: (k, R) what they say of the claim, where they have been read beside it already.
     """
 
     texts: Sequence[str]
     vectors: np.ndarray
-    relations: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -154,7 +152,7 @@ class FusionInputs:
             vectors,
             present,
             signals,
-            _relations(encoders, claims, chosen, passages),
+            read_relations(encoders, claims, texts, passages),
             claim_image_rows,
             evidence_image_rows,
             grids,
@@ -217,19 +215,6 @@ def read_relations(
     if place:
         rows, slots = zip(*place, strict=True)
         relations[list(rows), list(slots)] = encoded
-    return relations
-
-
-def _relations(
-    encoders: Encoders, claims: Sequence[str], chosen: Sequence[PassageVectors], passages: int
-) -> np.ndarray:
-    """(N, K, R) as `read_relations`, which reads only what has not been read."""
-    unread = [() if own.relations is not None else own.texts[:passages] for own in chosen]
-    relations = read_relations(encoders, claims, unread, passages)
-    for row, own in enumerate(chosen):
-        if own.relations is not None:
-            kept = own.relations[:passages]
-            relations[row, : len(kept)] = kept
     return relations
 
 

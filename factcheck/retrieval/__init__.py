@@ -5,6 +5,7 @@ from factcheck.retrieval.index import EvidenceIndex, picture_fingerprint
 from factcheck.retrieval.manifest import Manifest
 from factcheck.retrieval.passages import split_passages, split_sentences
 from factcheck.retrieval.policy import SourcePolicy
+from factcheck.retrieval.rerank import Reranker
 from factcheck.retrieval.search import Query
 from factcheck.retrieval.store import ImageRow
 from factcheck.retrieval.verify import verify_index
@@ -16,6 +17,7 @@ __all__ = [
     "ImageRow",
     "Manifest",
     "Query",
+    "Reranker",
     "SourcePolicy",
     "picture_fingerprint",
     "split_passages",

@@ -20,7 +20,7 @@ class Hit:
         url: Address of its document.
         date: Date of its document.
         fused: Its score in reciprocal rank fusion; None where only one channel was asked.
-        reranked: What the text relation encoder makes of it; None where it did not read it.
+        reranked: How much it has to say (`retrieval.rerank`); None where it was not put in order.
         channels: What each channel that found it made of it.
         copies: Ids of documents that carry a copy of it and are not listed for that.
     """

@@ -17,7 +17,8 @@ from factcheck.retrieval.hits import Hit, ImageHit
 from factcheck.retrieval.manifest import Manifest
 from factcheck.retrieval.policy import SourcePolicy
 from factcheck.retrieval.reader import ANY_SOURCE, IndexReader, open_segments
-from factcheck.retrieval.search import Query, Relations, hybrid_search
+from factcheck.retrieval.rerank import Reranker
+from factcheck.retrieval.search import Query, hybrid_search
 from factcheck.retrieval.segment import OpenSegment
 from factcheck.retrieval.segment_writer import PASSAGES_AT_MOST, OnProgress, OnWarning
 from factcheck.retrieval.vectors import check_k
@@ -285,7 +286,7 @@ class EvidenceIndex(IndexReader):
                 the first passages of the documents that show it come first.
             k: Passages for each; fewer if the index has no more.
             settings: How to look; None for the default of `SearchSettings`. Passages are reranked
-                only if the encoders have a text relation encoder.
+                only if the encoders tell relevance (`Reranker.of`).
             policy: Which documents may be found.
 
         Returns:
@@ -318,8 +319,7 @@ class EvidenceIndex(IndexReader):
             )
             for claim, text, row in zip(claims, texts, pictures.rows, strict=True)
         ]
-        relations = self.encoders.relations if self.encoders.relation is not None else None
-        return self.search_queries(queries, k, settings, policy, relations)
+        return self.search_queries(queries, k, settings, policy, Reranker.of(self.encoders))
 
     def search_queries(
         self,
@@ -327,7 +327,7 @@ class EvidenceIndex(IndexReader):
         k: int = 10,
         settings: SearchSettings | None = None,
         policy: SourcePolicy = ANY_SOURCE,
-        relations: Relations | None = None,
+        reranker: Reranker | None = None,
     ) -> list[list[Hit]]:
         """As `search_many`, for claims that are encoded already.
 
@@ -336,11 +336,11 @@ class EvidenceIndex(IndexReader):
             k: Passages for each.
             settings: How to look.
             policy: Which documents may be found.
-            relations: Reads passages beside claims, for reranking; None leaves the fused order.
+            reranker: Puts the first hits in order; None leaves the fused order.
         """
         check_k(k)
         settings = settings or SearchSettings()
-        return hybrid_search(self, queries, k, settings, policy, relations)
+        return hybrid_search(self, queries, k, settings, policy, reranker)
 
     def search_vectors(
         self, vectors: np.ndarray, k: int = 10, policy: SourcePolicy = ANY_SOURCE

@@ -9,7 +9,7 @@
 Scores of different channels cannot be compared, so their ranks are: reciprocal rank fusion
 (Cormack et al., SIGIR 2009). Near duplicates and copies of articles then count once (`distinct`).
 The best that are left are read beside the claim by the text relation encoder, and put in order by
-what it says of them.
+how much they have to say of it (`rerank`).
 """
 
 from collections import defaultdict
@@ -22,25 +22,18 @@ import torch
 
 from factcheck.encoders.image import pool
 from factcheck.encoders.image_match import found_in
-from factcheck.encoders.relation import unpack
 from factcheck.records import Found
 from factcheck.retrieval.distinct import first_of_each
 from factcheck.retrieval.hits import Hit
 from factcheck.retrieval.lexical import words_of
 from factcheck.retrieval.policy import SourcePolicy
+from factcheck.retrieval.rerank import Reranker
 from factcheck.retrieval.segment import Ranking
 from factcheck.retrieval.store import PassageRow
 from factcheck.settings import SearchSettings
 
 if TYPE_CHECKING:
     from factcheck.retrieval.reader import IndexReader
-
-Relations = Callable[[Sequence[tuple[str, str]]], np.ndarray]
-"""From N claims, each with a passage, to (N, R) as `Encoders.relations` gives it."""
-
-# What the order of reranking is made up of (`features`). Fitted by scripts/measure_retrieval.py
-# --tune on claims that neither the text relation encoder was trained on nor search is measured on.
-_WEIGHTS = np.array([0.98, 1.47, 3.68, 1.42, 0.64])
 
 # So many pictures are compared by their tokens even where fewer are wanted: the original of a
 # heavily edited copy is nearly always among the 200 of highest cosine, far less often the first.
@@ -73,7 +66,7 @@ def hybrid_search(
     k: int,
     settings: SearchSettings,
     policy: SourcePolicy,
-    relations: Relations | None,
+    reranker: Reranker | None,
 ) -> list[list[Hit]]:
     """The best passages for each query.
 
@@ -83,7 +76,7 @@ def hybrid_search(
         k: Passages for each.
         settings: How to look.
         policy: What may be found.
-        relations: Reads passages beside claims, for reranking; None leaves the fused order.
+        reranker: Puts the first hits in order; None leaves the fused order.
 
     Returns:
         For each query its hits, best first.
@@ -109,8 +102,8 @@ def hybrid_search(
         _hits(index, query, head, stored, scores, ranking, settings)
         for query, head, scores, ranking in zip(queries, heads, fused, rankings, strict=True)
     ]
-    if relations is not None and settings.rerank:
-        _rerank(queries, found, settings.rerank, relations)
+    if reranker is not None and settings.rerank:
+        found = reranker.order([query.text for query in queries], found, settings.rerank)
     return [hits[:k] for hits in found]
 
 
@@ -208,58 +201,3 @@ def _hits(
         copies = dict.fromkeys(hits[other].document_id for other in repeats)
         folded.append(replace(hits[place], copies=tuple(id for id in copies if id != own)))
     return folded
-
-
-def _rerank(
-    queries: Sequence[Query], found: list[list[Hit]], count: int, relations: Relations
-) -> None:
-    """Put the first hits of each query in the order that the text relation encoder gives them."""
-    pairs = [
-        (query.text, hit.passage.text)
-        for query, hits in zip(queries, found, strict=True)
-        if query.text
-        for hit in hits[:count]
-    ]
-    if not pairs:
-        return
-    read = unpack(relations(pairs))
-    start = 0
-    for place, (query, hits) in enumerate(zip(queries, found, strict=True)):
-        if not query.text:
-            continue
-        stop = start + len(hits[:count])
-        scores = features(hits[:count], read.logits[start:stop], read.salience[start:stop])
-        scores = scores @ _WEIGHTS
-        start = stop
-        order = np.lexsort((np.arange(len(scores)), -scores))
-        head = [replace(hits[i], reranked=float(scores[i])) for i in order]
-        found[place] = [*head, *hits[count:]]
-
-
-def features(hits: Sequence[Hit], logits: np.ndarray, salience: np.ndarray) -> np.ndarray:
-    """What tells how much the hits of a query have to say of it.
-
-    Args:
-        hits: n hits.
-        logits: (n, 3) the text relation encoder's logits of support, insufficient, refute.
-        salience: (n,) its saliences.
-
-    Returns:
-        (n, 5): the fused score and the BM25 score, each as a part of the query's highest; the
-        cosine; how strongly the passage takes a side, for or against; and its salience. The last
-        two are squashed to (-1, 1).
-    """
-    fused = np.array([hit.fused or 0.0 for hit in hits])
-    by_words = [hit.channels.get("lexical") for hit in hits]
-    words = np.array([0.0 if found is None else found.score for found in by_words])
-    sides = np.logaddexp(logits[:, 0], logits[:, 2]) - logits[:, 1]
-    return np.stack(
-        [
-            fused / max(fused.max(initial=0), 1e-12),
-            words / max(words.max(initial=0), 1e-12),
-            np.array([hit.score for hit in hits]),
-            np.tanh(sides / 4),
-            np.tanh(salience / 4),
-        ],
-        axis=1,
-    )

@@ -8,6 +8,7 @@ from factcheck.training_settings import (
     CopyReadoutTraining,
     FusionTraining,
     ImageRelationTraining,
+    RelevanceTraining,
     StagedTraining,
     TextRelationTraining,
     Training,
@@ -46,6 +47,10 @@ def train(
         from factcheck.training.text_relation import train_text_relation
 
         return train_text_relation(settings, data, out, on_progress)
+    if isinstance(settings, RelevanceTraining):
+        from factcheck.training.relevance import train_relevance
+
+        return train_relevance(settings, data, out, on_progress)
     if isinstance(settings, ImageRelationTraining):
         from factcheck.training.image_relation import train_image_relation
 

@@ -93,7 +93,7 @@ def test_its_hash_covers_the_embeddings(
     assert again.sha256 == relation.sha256
     with torch.no_grad():
         next(again.network.embeddings.parameters()).mul_(1.01)
-    changed = RelationEncoder("other", again.config, again.network, again._tokenizer)
+    changed = RelationEncoder("other", again.config, again.network, again.tokenizer)
     assert changed.sha256 != relation.sha256
 
 
@@ -112,7 +112,7 @@ class Counting(RelationEncoder):
 def test_each_pair_is_read_once_and_kept(
     encoders: Encoders, relation: RelationEncoder, tmp_path: Path
 ) -> None:
-    counting = Counting("c", relation.config, relation.network, relation._tokenizer)
+    counting = Counting("c", relation.config, relation.network, relation.tokenizer)
     with EncodingCache(tmp_path / "cache.sqlite") as cache:
         cached = Encoders(encoders.text, encoders.image, cache, counting)
         first = cached.relations([*PAIRS, PAIRS[0]])
@@ -165,7 +165,7 @@ def test_missing_or_damaged_weights_are_named(folder: Path, text_encoder: TextEn
     ("changes", "complaint"),
     [
         ({"max_tokens": 3}, "max_tokens"),
-        ({"layers": 2}, "model.safetensors: .* does not fit the text encoder"),
+        ({"layers": 3}, "model.safetensors: .* does not fit the text encoder"),
         ({"base_sha256": "0" * 64}, "made on the text encoder embedded"),
         ({"strange": 1}, "strange"),
     ],

@@ -1,0 +1,194 @@
+"""How much a passage has to say of a claim: what a search puts its hits in order by.
+
+That is another question than what the passage says. A passage may leave a claim open because it
+speaks of something else, or because it speaks of just this and does not decide it; a search is to
+find the second and not the first. So the upper layers of the text relation encoder are there twice:
+a copy of them is trained for this question alone (`training.relevance`), on the lower layers as
+they are. To read a passage for its relevance takes as long as to read it for its relation.
+
+What is read out is a logit. Of the passages found for a claim it says, by a softmax over them,
+which is the likeliest to be evidence (ListNet, Cao et al., ICML 2007); between claims it cannot be
+compared.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from pydantic import Field, FiniteFloat, ValidationError
+from torch import Tensor, nn
+
+from factcheck.encoders.precision import NumberFormats, convert_body
+from factcheck.encoders.weights import read_weights, state_hash
+from factcheck.errors import InvalidInputError, MissingResourceError
+from factcheck.settings import Settings, first_problem
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+CONFIG_FILE = "relevance.json"
+WEIGHTS_FILE = "relevance.safetensors"
+"""What lies in the folder of a text relation encoder that can tell relevance."""
+
+
+class RelevanceConfig(Settings):
+    """What `relevance.json` says.
+
+    Attributes:
+        relation_sha256: Hash of the text relation encoder whose lower layers it reads.
+        layers: How many upper layers are its own.
+        weights: Of what the order of a search's hits is made up of (`retrieval.rerank.features`).
+    """
+
+    relation_sha256: str
+    layers: int = Field(ge=1)
+    weights: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat]
+
+
+class RelevanceNetwork(nn.Module):
+    """Upper layers of its own on the lower layers of a text relation encoder, and a readout.
+
+    Args:
+        body: The text relation encoder's Transformer. Its embeddings and lower layers are shared
+            and not trained; the upper layers are copied.
+        layers: How many layers are copied.
+        dropout: Within these, and of the readout, in training.
+
+    Raises:
+        InvalidInputError: The Transformer has no lower layers left.
+    """
+
+    def __init__(self, body: PreTrainedModel, layers: int, dropout: float = 0.0) -> None:
+        count = len(_layers(body))
+        if layers >= count:
+            raise InvalidInputError(
+                f"of {count} layers of a text relation encoder, {layers} cannot be copied for "
+                "relevance: one at least must be left to share"
+            )
+        super().__init__()
+        shared = [body.embeddings, *_layers(body)[:-layers]]
+        self.body = copy.deepcopy(body, {id(module): module for module in shared})
+        self.dropout = nn.Dropout(dropout)
+        self.relevance = nn.Linear(body.config.hidden_size, 1)
+        nn.init.normal_(self.relevance.weight, std=0.02)
+        nn.init.zeros_(self.relevance.bias)
+        self._first = count - layers
+        self.body.requires_grad_(False)
+        for layer in self._upper:
+            layer.requires_grad_(True)
+            for module in layer.modules():
+                if isinstance(module, nn.Dropout):
+                    module.p = dropout
+
+    @property
+    def _upper(self) -> list[nn.Module]:
+        return _layers(self.body)[self._first :]
+
+    def train(self, mode: bool = True) -> Self:
+        """As of any module, but what is not trained computes as it does in use."""
+        super().train(mode)
+        self.body.train(False)
+        for layer in self._upper:
+            layer.train(mode)
+        return self
+
+    @property
+    def own(self) -> dict[str, Tensor]:
+        """The weights that are its own, by name."""
+        places = range(self._first, len(_layers(self.body)))
+        prefixes = (*(f"body.encoder.layer.{place}." for place in places), "relevance.")
+        return {key: value for key, value in self.state_dict().items() if key.startswith(prefixes)}
+
+    def forward(self, tokens: Mapping[str, Tensor]) -> Tensor:
+        """(B,) relevance logits of B tokenised pairs."""
+        # A body in bfloat16 is read out in float32.
+        states = self.body(**tokens).last_hidden_state.to(self.relevance.weight.dtype)
+        present = tokens["attention_mask"][..., None].to(states.dtype)
+        vectors = (states * present).sum(dim=1) / present.sum(dim=1)
+        logits: Tensor = self.relevance(self.dropout(vectors)).squeeze(-1)
+        return logits
+
+
+def _layers(body: nn.Module) -> list[nn.Module]:
+    """The layers of a Transformer, from the lowest."""
+    layers: nn.ModuleList = body.encoder.layer  # type: ignore[union-attr, assignment]
+    return list(layers)
+
+
+class Relevance:
+    """What tells the relevance of passages, as `RelationEncoder` holds it.
+
+    Attributes:
+        config: What its file says.
+        network: The network, in evaluation mode.
+        formats: The same network in each number format.
+        sha256: Hash of its own weights and of what its file says, the text relation encoder's hash
+            among it.
+    """
+
+    def __init__(self, config: RelevanceConfig, network: RelevanceNetwork) -> None:
+        self.config = config
+        self.network = network.eval()
+        self.formats = NumberFormats(self.network, convert_body)
+        named = f"{config.model_dump_json()} {state_hash(network.own)}"
+        self.sha256 = hashlib.sha256(named.encode()).hexdigest()
+
+    @classmethod
+    def load(cls, folder: Path, body: PreTrainedModel, relation_sha256: str) -> Self | None:
+        """Load what lies beside a text relation encoder; None where there is nothing.
+
+        Args:
+            folder: Of the text relation encoder.
+            body: Its Transformer.
+            relation_sha256: Its hash.
+
+        Raises:
+            MissingResourceError: There is one file without the other.
+            InvalidInputError: They are damaged, or are of another text relation encoder.
+        """
+        path = folder / CONFIG_FILE
+        if not path.exists() and not (folder / WEIGHTS_FILE).exists():
+            return None
+        try:
+            config = RelevanceConfig.model_validate_json(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise MissingResourceError(f"{path}: cannot be read ({error.strerror})") from error
+        except (ValidationError, UnicodeDecodeError) as error:
+            problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
+            raise InvalidInputError(f"{path}: {problem}") from error
+        if config.relation_sha256 != relation_sha256:
+            raise InvalidInputError(
+                f"{path}: made for the text relation encoder {config.relation_sha256[:12]}, but "
+                f"beside it lies {relation_sha256[:12]}"
+            )
+        network = RelevanceNetwork(body, config.layers)
+        weights = {key: w.float() for key, w in read_weights(folder / WEIGHTS_FILE).items()}
+        wanted = {key: value.shape for key, value in network.own.items()}
+        found = {key: value.shape for key, value in weights.items()}
+        if found != wanted:
+            odd = min(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))
+            raise InvalidInputError(f"{folder / WEIGHTS_FILE}: {odd} does not fit its encoder")
+        network.load_state_dict(weights, strict=False)
+        network.to(body.device)
+        return cls(config, network)
+
+
+def save_relevance(folder: Path, config: RelevanceConfig, network: RelevanceNetwork) -> None:
+    """Write what tells relevance beside its text relation encoder, in half precision.
+
+    Args:
+        folder: Of the text relation encoder.
+        config: What `relevance.json` is to say.
+        network: The network.
+    """
+    from safetensors.torch import save_file
+
+    weights = {key: w.detach().cpu().half().contiguous() for key, w in network.own.items()}
+    temporary = folder / "relevance.tmp"
+    save_file(weights, temporary)
+    temporary.replace(folder / WEIGHTS_FILE)
+    (folder / CONFIG_FILE).write_text(config.model_dump_json(indent=2) + "\n")

@@ -1,0 +1,128 @@
+"""Reranking: the first hits of a search, put in order by how much they have to say of the claim.
+
+What a search knows of a hit before (its fused score, its BM25 score, its cosine) and what the text
+relation encoder reads in it (`encoders.relevance`) are added up with weights, which were fitted
+together with what tells relevance.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+
+from factcheck.encoders import Encoders
+from factcheck.retrieval.hits import Hit
+
+_SHRINKAGE = 1e-3
+
+
+@dataclass(frozen=True)
+class Reranker:
+    """Puts hits in order.
+
+    Attributes:
+        relevances: From N claims, each with a passage, to (N,) relevance logits.
+        weights: (F,) of `features`.
+        sha256: Names what it goes by.
+    """
+
+    relevances: Callable[[Sequence[tuple[str, str]]], np.ndarray]
+    weights: np.ndarray
+    sha256: str
+
+    @classmethod
+    def of(cls, encoders: Encoders) -> Self | None:
+        """What encoders have to rerank with; None without what tells relevance."""
+        relevance = None if encoders.relation is None else encoders.relation.relevance
+        if relevance is None:
+            return None
+        return cls(encoders.relevances, np.array(relevance.config.weights), relevance.sha256)
+
+    def order(
+        self, claims: Sequence[str], found: Sequence[Sequence[Hit]], count: int
+    ) -> list[list[Hit]]:
+        """The hits of N claims with the first of them in a new order.
+
+        Args:
+            claims: The claims; what was found for an empty one stays as it is.
+            found: For each its hits.
+            count: So many of each are put in order; the others follow as they did.
+        """
+        read: list[list[Hit]] = []
+        pairs: list[tuple[str, str]] = []
+        for claim, hits in zip(claims, found, strict=True):
+            read.append(list(hits[:count]) if claim else [])
+            pairs += [(claim, hit.passage.text) for hit in read[-1]]
+        relevances = self.relevances(pairs)
+        ordered = []
+        start = 0
+        for hits, own in zip(found, read, strict=True):
+            stop = start + len(own)
+            scores = features(own, relevances[start:stop]) @ self.weights
+            start = stop
+            order = np.lexsort((np.arange(len(own)), -scores))
+            first = [replace(own[i], reranked=float(scores[i])) for i in order]
+            ordered.append([*first, *hits[len(own) :]])
+        return ordered
+
+
+def features(hits: Sequence[Hit], relevances: np.ndarray) -> np.ndarray:
+    """What tells how much the hits of a claim have to say of it.
+
+    Args:
+        hits: n hits.
+        relevances: (n,) their relevance logits.
+
+    Returns:
+        (n, 4): the fused score and the BM25 score, each as a part of the claim's highest; the
+        cosine; and the relevance.
+    """
+    fused = np.array([hit.fused or 0.0 for hit in hits])
+    by_words = [hit.channels.get("lexical") for hit in hits]
+    words = np.array([0.0 if found is None else found.score for found in by_words])
+    return np.stack(
+        [
+            fused / max(fused.max(initial=0), 1e-12),
+            words / max(words.max(initial=0), 1e-12),
+            np.array([hit.score for hit in hits]),
+            relevances,
+        ],
+        axis=1,
+    )
+
+
+def fit_weights(lists: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Weights by which, of the hits of every claim, the right ones are the likeliest.
+
+    A conditional logit (as ListNet with the right answers equally right, Cao et al., ICML 2007),
+    every claim counting as any other, with a little shrinkage.
+
+    Args:
+        lists: For each claim (n, F) features of its hits and (n,) whether they are right. Claims
+            whose hits are all right or all wrong say nothing and are passed over.
+
+    Returns:
+        (F,) weights.
+    """
+    import torch
+
+    chosen = [
+        (torch.from_numpy(own).double(), torch.from_numpy(right / right.sum()))
+        for own, right in lists
+        if 0 < right.sum() < len(right)
+    ]
+    weights = torch.zeros(lists[0][0].shape[1], dtype=torch.float64, requires_grad=True)
+    optimiser = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        optimiser.zero_grad()
+        likelihoods = [(torch.log_softmax(own @ weights, 0) * good).sum() for own, good in chosen]
+        total: torch.Tensor = _SHRINKAGE * weights.square().sum()
+        if likelihoods:
+            total = total - torch.stack(likelihoods).mean()
+        total.backward()  # type: ignore[no-untyped-call]
+        return total
+
+    optimiser.step(loss)  # type: ignore[no-untyped-call]
+    return weights.detach().numpy()

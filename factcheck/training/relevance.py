@@ -1,0 +1,380 @@
+"""Training what tells relevance: which of the passages that a search finds are a claim's evidence.
+
+The evidence of a source of text pairs is indexed, and searched for the claims of that source. What
+was found and belongs to the claim is right, the rest is wrong. Every right document is to be
+likelier than all that is wrong: the loss is minus the logarithm of the probability that a softmax
+over its own passages and the wrong ones gives to any of its own, in the mean over the right
+documents. So a long document is found where one of its passages is, that others of them say nothing
+is no mistake, and no right document hides behind another.
+
+The wrong passages are not known to be worthless. Some speak of the claim as well as what its source
+chose, and that a source overlooked them cannot be told from the pairs.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from factcheck.datasets import read_text_relations, split_texts
+from factcheck.datasets.evidence_pools import EvidencePool
+from factcheck.encoders import Encoders
+from factcheck.encoders.precision import has_bfloat16
+from factcheck.encoders.relation import RelationEncoder, folder_of, tokenise
+from factcheck.encoders.relevance import RelevanceConfig, RelevanceNetwork, save_relevance
+from factcheck.errors import InvalidInputError
+from factcheck.records import Claim
+from factcheck.retrieval import EvidenceIndex, Hit
+from factcheck.retrieval.rerank import features, fit_weights
+from factcheck.settings import SearchSettings
+from factcheck.training.loop import (
+    Batch,
+    OnProgress,
+    begin_run,
+    counter,
+    fit_in_steps,
+    shuffled_batches,
+    start_accelerator,
+)
+from factcheck.training_settings import RelevanceTraining
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_ASKED_AT_ONCE = 256
+_PAIRS_AT_ONCE = 64
+
+# Of the wrong passages beside a claim, this part is those that the search puts first.
+_FIRST = 2 / 3
+
+RECALL_AT = 5
+"""How many documents a search is scored by."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Passages of which some are a claim's evidence.
+
+    Attributes:
+        claim: The claim.
+        passages: The passages.
+        evidence: For each the id of its document, if that is evidence of the claim, or None.
+    """
+
+    claim: str
+    passages: tuple[str, ...]
+    evidence: tuple[str | None, ...]
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A source's evidence as an index, and its claims by split."""
+
+    pool: EvidencePool
+    index: EvidenceIndex
+    claims: Mapping[str, Sequence[str]]
+
+    def search(self, claims: Sequence[str], depth: int) -> list[list[Hit]]:
+        """What is found for claims, as it is before reranking."""
+        how = SearchSettings(rerank=0, distinct=False)
+        found: list[list[Hit]] = []
+        for start in range(0, len(claims), _ASKED_AT_ONCE):
+            some = [Claim(claim) for claim in claims[start : start + _ASKED_AT_ONCE]]
+            found += self.index.search_many(some, depth, how)
+        return found
+
+    def evidence(self, claim: str, hits: Sequence[Hit]) -> list[str | None]:
+        """For each hit the id of its document, if that is evidence of the claim, or None."""
+        relevant = self.pool.relevant[claim]
+        return [hit.document_id if hit.document_id in relevant else None for hit in hits]
+
+
+def train_relevance(
+    settings: RelevanceTraining,
+    data: Path,
+    out: Path,
+    on_progress: OnProgress | None = None,
+) -> dict[str, Any]:
+    """Fit what tells relevance and write it beside its text relation encoder.
+
+    Args:
+        settings: What to train.
+        data: The folder that the settings' files are named relative to.
+        out: Run folder: `settings.json`, `indices/`, `checkpoint.pt`, `log.csv`, `metrics.json` and
+            `encoder/`, as `RelationEncoder.load` reads it.
+        on_progress: Called with a stage, steps done, steps in all (0 if unknown) and figures to
+            show.
+
+    Returns:
+        The number of claims in the first epoch, the weights of reranking, and the recall of
+        the claims' evidence among the first documents found for validation claims, as they are
+        fused and reranked, by source and in the mean; each half of these claims is reranked by
+        weights that were fitted on the other half.
+
+    Raises:
+        UsageError: `out` holds a checkpoint of a run with other settings.
+        FactcheckError: The data are missing or unfit.
+    """
+    report = on_progress or (lambda stage, done, total, values: None)
+    accelerator = start_accelerator()
+    begin_run(settings, out, accelerator)
+    torch.manual_seed(settings.seed)
+    encoders = Encoders.load(
+        relation=settings.relation_encoder, precision="auto" if settings.bfloat16 else "float32"
+    )
+    relation = encoders.relation
+    assert relation is not None
+    # One process builds the indices, the others find them.
+    with accelerator.main_process_first():
+        builds = accelerator.is_main_process
+        sources = _sources(settings, data, out / "indices", encoders, builds, report)
+    epochs = [_draw(settings, sources, epoch, report) for epoch in range(settings.epochs)]
+    if not epochs[0]:
+        raise InvalidInputError(
+            f"{', '.join(str(data / path) for path in settings.text)}: no claim of the sources "
+            "named whose evidence a search finds among other texts"
+        )
+    network = RelevanceNetwork(relation.network.body, settings.layers, settings.dropout)
+    network.to(accelerator.device)
+    if accelerator.device.type == "cpu":
+        # As in `training.text_relation`.
+        network.body.set_attn_implementation("eager")
+    bfloat16 = settings.bfloat16 and has_bfloat16(accelerator.device)
+
+    def chunks(batch: Batch) -> list[list[int]]:
+        return [
+            batch.rows[i : i + settings.chunk] for i in range(0, len(batch.rows), settings.chunk)
+        ]
+
+    def loss(model: nn.Module, epoch: int, rows: list[int]) -> Tensor:
+        chosen = [epochs[epoch][row] for row in rows]
+        with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=bfloat16):
+            return choice_loss(model, relation.tokenizer, chosen, relation.config.max_tokens)
+
+    reader = InParts(network).train()
+    batches = shuffled_batches(map(len, epochs), settings.batch_size, settings.seed)
+    fit_in_steps(reader, batches, chunks, loss, settings, out, accelerator, report)
+    if accelerator.is_main_process:
+        network.eval()
+        folder = out / "encoder"
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("config.json", "model.safetensors"):
+            shutil.copyfile(folder_of(settings.relation_encoder) / name, folder / name)
+        config = RelevanceConfig(
+            relation_sha256=relation.sha256, layers=settings.layers, weights=(0.0, 0.0, 0.0, 0.0)
+        )
+        save_relevance(folder, config, network)
+        # What is weighed and scored is what was written.
+        written = RelationEncoder.load(str(folder), encoders.text)
+        metrics = _weighed(settings, sources, encoders.with_relation(written), report)
+        weights = tuple(metrics["weights"])
+        save_relevance(folder, config.model_copy(update={"weights": weights}), network)
+        metrics = {"claims": len(epochs[0]), **metrics}
+        (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    accelerator.wait_for_everyone()
+    found: dict[str, Any] = json.loads((out / "metrics.json").read_text())
+    return found
+
+
+class InParts(nn.Module):
+    """A network that reads some batches after another, in one pass for whoever wraps it.
+
+    Args:
+        network: From tokenised pairs to (B,) logits.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, parts: Sequence[Mapping[str, Tensor]]) -> Tensor:
+        """The logits of all parts, one after another."""
+        return torch.cat([self.network(tokens) for tokens in parts])
+
+
+def choice_loss(
+    network: nn.Module,
+    tokenizer: "PreTrainedTokenizerBase",
+    choices: Sequence[Choice],
+    max_tokens: int,
+) -> Tensor:
+    """Minus the log-probability of the right documents, summed over claims; a scalar.
+
+    Args:
+        network: As `InParts`.
+        tokenizer: Of the text encoder.
+        choices: Claims with at least one right passage each.
+        max_tokens: Longest sequence of claim and passage.
+    """
+    pairs = [(choice.claim, passage) for choice in choices for passage in choice.passages]
+    device = next(network.parameters()).device
+    # Parts of like lengths need little padding.
+    order = sorted(range(len(pairs)), key=lambda i: len(pairs[i][0]) + len(pairs[i][1]))
+    parts = [
+        tokenise(tokenizer, [pairs[i] for i in order[start : start + _PAIRS_AT_ONCE]], max_tokens)
+        for start in range(0, len(order), _PAIRS_AT_ONCE)
+    ]
+    read = network([{name: one.to(device) for name, one in tokens.items()} for tokens in parts])
+    logits = read.float()[np.argsort(order)]
+    counts = [len(choice.passages) for choice in choices]
+    losses = [
+        _one_loss(own, choice.evidence)
+        for choice, own in zip(choices, logits.split(counts), strict=True)
+    ]
+    return torch.stack(losses).sum()
+
+
+def _one_loss(logits: Tensor, evidence: Sequence[str | None]) -> Tensor:
+    """The loss of a claim, from the (n,) logits of its passages."""
+    wrong = logits[[place for place, document in enumerate(evidence) if document is None]]
+    losses = []
+    for document in dict.fromkeys(document for document in evidence if document is not None):
+        own = logits[[place for place, other in enumerate(evidence) if other == document]]
+        losses.append(torch.cat([own, wrong]).logsumexp(0) - own.logsumexp(0))
+    return torch.stack(losses).mean()
+
+
+def _sources(
+    settings: RelevanceTraining,
+    data: Path,
+    folder: Path,
+    encoders: Encoders,
+    builds: bool,
+    report: OnProgress,
+) -> dict[str, _Source]:
+    """The sources by name; their indices are built anew, or those that are there are opened."""
+    rows = read_text_relations([data / path for path in settings.text])
+    divided = split_texts(rows, settings.shares, set(settings.loose))
+    folder.mkdir(parents=True, exist_ok=True)
+    found = {}
+    for name, source in settings.sources.items():
+        members = set(source.members)
+        pool = EvidencePool(row for row in rows if row.source in members)
+        if not pool.documents:
+            raise InvalidInputError(f"{name}: no text pair is of this source")
+        if builds:
+            index = EvidenceIndex.build(
+                pool.documents,
+                folder / name,
+                encoders,
+                overwrite=True,
+                on_progress=lambda stage, done, total: report(stage, done, total or 0, {}),
+            )
+        else:
+            index = EvidenceIndex.open(folder / name, encoders)
+        claims = {
+            split: [row.claim for row in own if row.source in members]
+            for split, own in divided.items()
+        }
+        found[name] = _Source(pool, index, claims)
+    return found
+
+
+def _draw(
+    settings: RelevanceTraining,
+    sources: Mapping[str, _Source],
+    epoch: int,
+    report: OnProgress,
+) -> list[Choice]:
+    """The choices of an epoch."""
+    count = counter(report, "search")
+    choices = []
+    for name, source in sources.items():
+        wanted = settings.sources[name]
+        known = {claim for split in settings.trained_on for claim in source.claims[split]}
+        seed = f"{settings.seed}/{name}/{epoch}"
+        claims = source.pool.queries(known, wanted.claims, seed)
+        rng = Random(seed)
+        for claim, hits in zip(claims, source.search(claims, settings.depth), strict=True):
+            texts = [hit.passage.text for hit in hits]
+            choice = choose(claim, texts, source.evidence(claim, hits), wanted.passages, rng)
+            if choice is not None:
+                choices.append(choice)
+        count(len(claims))
+    return choices
+
+
+def choose(
+    claim: str, passages: Sequence[str], evidence: Sequence[str | None], count: int, rng: Random
+) -> Choice | None:
+    """Some of the passages found for a claim, right and wrong ones; None if either are missing.
+
+    Args:
+        claim: The claim.
+        passages: What was found, best first.
+        evidence: For each as in `Choice`.
+        count: How many are wanted; at most half of them are right.
+        rng: Draws those of the wrong ones that are not the first.
+    """
+    found = list(zip(passages, evidence, strict=True))
+    good = [one for one in found if one[1] is not None]
+    bad = [one for one in found if one[1] is None]
+    if not good or not bad:
+        return None
+    good = good[: max(1, count // 2)]
+    room = max(1, count - len(good))
+    first = bad[: round(room * _FIRST)]
+    rest = bad[len(first) :]
+    chosen = [*good, *first, *rng.sample(rest, min(len(rest), room - len(first)))]
+    return Choice(claim, tuple(text for text, _ in chosen), tuple(own for _, own in chosen))
+
+
+def _weighed(
+    settings: RelevanceTraining,
+    sources: Mapping[str, _Source],
+    encoders: Encoders,
+    report: OnProgress,
+) -> dict[str, Any]:
+    """Weights fitted on the validation claims, and how well each half does by the other's."""
+    count = counter(report, "weigh")
+    depth = SearchSettings().rerank
+    known: list[tuple[str, str, list[Hit], np.ndarray, np.ndarray]] = []
+    for name, source in sources.items():
+        claims = source.pool.queries(
+            set(source.claims[settings.weighed_on]), settings.weighed_claims, settings.seed
+        )
+        for claim, hits in zip(claims, source.search(claims, 2 * depth), strict=True):
+            first = hits[:depth]
+            relevances = encoders.relevances([(claim, hit.passage.text) for hit in first])
+            right = np.array([own is not None for own in source.evidence(claim, first)])
+            known.append((name, claim, hits, features(first, relevances), right))
+            count(1)
+    halves = [known[0::2], known[1::2]]
+    fused, reranked = _Recalls(sources), _Recalls(sources)
+    for fitted, scored in (halves, halves[::-1]):
+        weights = fit_weights([(own, right) for *_, own, right in fitted])
+        for name, claim, hits, own, _ in scored:
+            order = np.argsort(-(own @ weights), kind="stable")
+            fused.add(name, claim, hits)
+            reranked.add(name, claim, [*(hits[i] for i in order), *hits[len(order) :]])
+    weights = fit_weights([(own, right) for *_, own, right in known])
+    return {
+        "weights": [round(float(weight), 3) for weight in weights],
+        "validation_claims": len(known),
+        f"recall@{RECALL_AT}": {"fused": fused.means(), "reranked": reranked.means()},
+    }
+
+
+class _Recalls:
+    """Recall of claims' evidence among the first documents, by source."""
+
+    def __init__(self, sources: Mapping[str, _Source]) -> None:
+        self._sources = sources
+        self._of: dict[str, list[float]] = {name: [] for name in sources}
+
+    def add(self, name: str, claim: str, hits: Sequence[Hit]) -> None:
+        """What was found for a claim of a source."""
+        found = [hit.document_id for hit in hits]
+        self._of[name].append(self._sources[name].pool.recall(claim, found, RECALL_AT))
+
+    def means(self) -> dict[str, float]:
+        """Of each source that has claims, and of these sources."""
+        means = {name: float(np.mean(own)) for name, own in self._of.items() if own}
+        return {**means, "mean": float(np.mean(list(means.values()))) if means else float("nan")}
