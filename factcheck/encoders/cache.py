@@ -1,6 +1,7 @@
 """Encodings kept on disk by content, so that an input is encoded once for good."""
 
 import sqlite3
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Self
@@ -8,6 +9,9 @@ from typing import Self
 import numpy as np
 
 from factcheck.errors import InvalidInputError, RunError
+
+_PATIENCE = 60.0
+"""Seconds until a process that waits for another one gives up."""
 
 
 class EncodingCache:
@@ -28,8 +32,8 @@ class EncodingCache:
         self.path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(path, timeout=60, isolation_level=None)
-            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
+            _write_ahead(self._connection)
             self._connection.execute("PRAGMA synchronous=NORMAL")
             self._connection.execute(
                 "CREATE TABLE IF NOT EXISTS encodings "
@@ -77,3 +81,21 @@ class EncodingCache:
             raise RunError(
                 f"{self.path}: the encoding cache cannot be written ({error})"
             ) from error
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Put a database into write-ahead mode.
+
+    Of several processes that make one at once, all but one are turned away; SQLite waits for a lock
+    on rows, but not for this one.
+    """
+    last = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > last:
+                raise
+            time.sleep(0.01)
+        else:
+            return

@@ -115,3 +115,25 @@ def test_a_place_that_cannot_be_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(FactcheckError, match=r"cache"):
         EncodingCache(tmp_path / "file" / "cache.sqlite")
+
+
+def test_processes_may_make_it_at_the_same_time(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    together = context.Barrier(2)
+    failed = context.Value("i", 0)
+
+    def make_some() -> None:
+        for number in range(40):
+            together.wait()
+            try:
+                EncodingCache(tmp_path / f"{number}.sqlite").close()
+            except InvalidInputError:
+                failed.value += 1
+
+    makers = [context.Process(target=make_some) for _ in range(2)]
+    for maker in makers:
+        maker.start()
+    for maker in makers:
+        maker.join(60)
+    assert [maker.exitcode for maker in makers] == [0, 0]
+    assert failed.value == 0
