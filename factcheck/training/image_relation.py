@@ -9,7 +9,7 @@ learns its own reading of the grids.
 
 import json
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -54,11 +54,13 @@ class PicturePair:
     """Two pictures of a row.
 
     Attributes:
+        row: Number of the row.
         claim: File of the claim's picture.
         evidence: File of the document's picture.
         same: Whether they are the same picture.
     """
 
+    row: int
     claim: Path
     evidence: Path
     same: bool
@@ -149,7 +151,7 @@ def train_image_relation(
 def picture_pairs(folder: Path, split: str) -> list[PicturePair]:
     """The pairs of a split of which both pictures have files and the truth is known."""
     return [
-        PicturePair(Path(row.claim.image), Path(row.document.image), row.same_picture)
+        PicturePair(row.index, Path(row.claim.image), Path(row.document.image), row.same_picture)
         for row in read_factify2(folder, split)
         if row.claim.image is not None
         and row.document.image is not None
@@ -180,15 +182,14 @@ class _Reader:
             (N, 3, side, side) pictures of either side, and (N,) whether they are the same: 1, 0, or
             -1 where a picture cannot be read.
         """
-        claims = [
-            self._threads.submit(self._pixels, p.claim, f"{epoch}/claim/{p.claim}", epoch)
-            for p in pairs
-        ]
-        evidence = [
-            self._threads.submit(self._pixels, p.evidence, f"{epoch}/evidence/{p.evidence}", epoch)
-            for p in pairs
-        ]
-        sides = [[future.result() for future in side] for side in (claims, evidence)]
+        decoded: list[list[Future[Tensor | None]]] = [[], []]
+        for pair in pairs:
+            for place, path in enumerate((pair.claim, pair.evidence)):
+                # By its row: the same data teach the same, in whichever folder they lie.
+                seed = f"{self._settings.seed}/{epoch}/{pair.row}/{place}"
+                edits = None if epoch is None else Random(seed)
+                decoded[place].append(self._threads.submit(self._pixels, path, edits))
+        sides = [[future.result() for future in side] for side in decoded]
         same = torch.tensor([float(pair.same) for pair in pairs])
         for side in sides:
             for place, pixels in enumerate(side):
@@ -201,14 +202,13 @@ class _Reader:
         )
         return left, right, same
 
-    def _pixels(self, path: Path, seed: str, epoch: int | None) -> Tensor | None:
+    def _pixels(self, path: Path, edits: Random | None) -> Tensor | None:
         try:
             image = pictures.decode(pictures.read_bytes(path), path, 2 * self._transform.side)
         except FactcheckError:
             return None
-        rng = Random(seed)
-        if epoch is not None and rng.random() < self._settings.edited:
-            image = _edited(image, rng)
+        if edits is not None and edits.random() < self._settings.edited:
+            image = _edited(image, edits)
         return self._transform.pixels(image)
 
 

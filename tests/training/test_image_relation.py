@@ -122,6 +122,19 @@ def test_a_run_that_was_cut_off_ends_with_the_same_weights(
         train(other, data, tmp_path / "cut")
 
 
+def test_the_same_data_in_another_folder_teach_the_same(
+    tiny_image_encoder_folder: Path, data: Path, tmp_path: Path
+) -> None:
+    short = settings(tiny_image_encoder_folder, epochs=1)
+    moved = shutil.copytree(data, tmp_path / "moved")
+    train(short, data, tmp_path / "here")
+    train(short, moved, tmp_path / "there")
+    here, there = (
+        load_file(tmp_path / name / "encoder" / "model.safetensors") for name in ("here", "there")
+    )
+    assert all(torch.equal(here[name], there[name]) for name in here)
+
+
 def test_pictures_that_cannot_be_read_teach_nothing(
     tiny_image_encoder_folder: Path, data: Path, tmp_path: Path
 ) -> None:
