@@ -165,7 +165,10 @@ class Relevance:
                 f"{path}: made for the text relation encoder {config.relation_sha256[:12]}, but "
                 f"beside it lies {relation_sha256[:12]}"
             )
-        network = RelevanceNetwork(body, config.layers)
+        try:
+            network = RelevanceNetwork(body, config.layers)
+        except InvalidInputError as error:
+            raise InvalidInputError(f"{path}: {error}") from error
         weights = {key: w.float() for key, w in read_weights(folder / WEIGHTS_FILE).items()}
         wanted = {key: value.shape for key, value in network.own.items()}
         found = {key: value.shape for key, value in weights.items()}
