@@ -43,7 +43,7 @@ F1 by label on the last of these:
 ## What to know before relying on it
 
 - The numbers above hold for data like these. On sources that training never saw the text relation
-  is worse, and its confidence too high.
+  is worse, and its confidence may be too high.
 - {reading}
 - `--max-error` promises its error rate for claims like the rows kept back, and for no others.
 - Support means that the evidence given says the same as the claim, not that the claim is true.
