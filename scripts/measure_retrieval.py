@@ -102,6 +102,11 @@ def score(pool: EvidencePool, run: Run) -> dict[str, float]:
     return {str(measure): round(float(value), 4) for measure, value in found.items()}
 
 
+def at_most(pool: EvidencePool, queries: Sequence[str], k: int) -> float:
+    """The recall of a search that puts nothing but evidence first: k documents cannot hold more."""
+    return float(np.mean([min(1.0, k / len(pool.relevant[query])) for query in queries]))
+
+
 def photographs(
     data: Path, work: Path, encoders: Encoders, size: int, count: int
 ) -> dict[str, Any]:
@@ -179,6 +184,7 @@ def main() -> None:
     for source, pool in pools.items():
         queries = pool.queries(claims[source], arguments.queries, seed=0)
         found: dict[str, Any] = {"documents": len(pool.documents), "queries": len(queries)}
+        found["R@5 at most"] = round(at_most(pool, queries, 5), 4)
         for name, way in ways.items():
             found[name] = score(pool, way(source, queries))
             tell(f"{source:14} {name:22} {json.dumps(found[name])}")
