@@ -137,7 +137,8 @@ class FusionTraining(Settings):
         average_decay: Decay, a step, of the running average of the weights.
         image_weight: Weight of the image relation's loss.
         label_smoothing: Of the text relation's loss.
-        modality_dropout: Probability of hiding a side's picture, or both OCR texts, in training.
+        modality_dropout: Probability of hiding a side's picture, and likewise a side's OCR text, in
+            training.
         distractors: Probability that an example is read with passages of other documents among its
             own, as retrieval gives them.
         calibration_share: Share of the validation rows that calibration alone is fitted on; it is

@@ -27,6 +27,7 @@ from results import origin, write_results
 
 from factcheck.settings import read_yaml
 from factcheck.training import train
+from factcheck.training.inputs import inputs_of
 from factcheck.training.loop import finished
 from factcheck.training_settings import TextRelationTraining
 
@@ -94,11 +95,12 @@ def fold(
         own = out / "teacher"
         of_teacher = teacher.model_dump(mode="json") | without
         of_source = TextRelationTraining.model_validate(of_teacher)
-        scores = finished(of_source, own) or train(of_source, data, own)
+        read = inputs_of(of_source, data)
+        scores = finished(of_source, read, own) or train(of_source, data, own)
         taught = {"teacher_macro_f1": scores["held_out_macro_f1"]}
         wanted["teacher"] = str(own / "encoder")
     run = TextRelationTraining.model_validate(wanted)
-    metrics = finished(run, out) or train(run, data, out)
+    metrics = finished(run, inputs_of(run, data), out) or train(run, data, out)
     # The weights have served their purpose.
     for path in sorted(out.glob("**/*.safetensors")) + sorted(out.glob("**/checkpoint.pt")):
         path.unlink()

@@ -26,8 +26,10 @@ from factcheck.evaluation.splits import Split, encode_split
 from factcheck.evidence import Reading
 from factcheck.fusion.checkpoint import Checkpoint, load_checkpoint
 from factcheck.fusion.run import relation_probabilities
+from factcheck.pipeline import FactChecker
 from factcheck.settings import read_yaml
 from factcheck.training import train
+from factcheck.training.inputs import inputs_of
 from factcheck.training.loop import finished
 from factcheck.training_settings import FusionTraining, TextRelationTraining
 
@@ -60,18 +62,25 @@ def composed(
         data: The data folder.
         out: The folder.
         changes: What else is different.
+
+    Raises:
+        SystemExit: An earlier run composed other rows there.
     """
     wanted = settings.model_dump(mode="json") | (changes or {})
     wanted["sources"] = {k: v for k, v in wanted["sources"].items() if k in names}
     wanted["rows"] = rows
+    settings = ComposeSettings.model_validate(wanted)
     if not out.exists():
-        compose(ComposeSettings.model_validate(wanted), data, out)
+        compose(settings, data, out)
+    there = json.loads((out / "manifest.json").read_text(encoding="utf-8"))["settings"]
+    if ComposeSettings.model_validate(there) != settings:
+        raise SystemExit(f"{out}: was composed by other settings; give another --work")
     return out
 
 
 def trained(settings: Any, data: Path, out: Path, cache: Path | None = None) -> None:
     """Train, unless that has been done."""
-    if finished(settings, out) is None:
+    if finished(settings, inputs_of(settings, data), out) is None:
         train(settings, data, out, cache=cache)
 
 
@@ -150,6 +159,8 @@ def main() -> None:
     results = {}
     with EncodingCache(cache) as encodings:
         encoders = Encoders.load(cache=encodings, relation=fusion.relation_encoder)
+        # A head says nothing of use on other encoders than its own.
+        FactChecker(checkpoint, encoders)
         reading = Reading(encoders, checkpoint.config.passages, checkpoint.config.head.passages)
         for name, folder in (("seen", seen), ("unseen", unseen)):
             results[f"{name} sources"] = scores(checkpoint, encode_split(reading, folder, "test"))

@@ -13,6 +13,7 @@ from typing import get_args
 
 from results import origin, write_results
 
+from factcheck.datasets.doctor import identify
 from factcheck.encoders import Encoders, EncodingCache
 from factcheck.errors import FactcheckError
 from factcheck.evaluation.results_table import (
@@ -29,6 +30,7 @@ from factcheck.evidence import Reading
 from factcheck.files import write_whole
 from factcheck.fusion.checkpoint import Checkpoint, load_checkpoint
 from factcheck.fusion.run import relation_probabilities
+from factcheck.pipeline import FactChecker
 from factcheck.settings import Precision
 from factcheck.training import train
 
@@ -63,6 +65,8 @@ class Bench:
             None if relation is None else relation.load,
             self._precision,
         )
+        # A head says nothing of use on other encoders than its own.
+        FactChecker(checkpoint, encoders)
         reading = Reading(encoders, config.passages, config.head.passages)
         return encode_split(reading, self._data, name)
 
@@ -120,8 +124,11 @@ def make(arguments: argparse.Namespace) -> None:
     scored = score_systems(test, answers, reference.name, arguments.seed)
     table = markdown_table(scored, reference.name)
     data = {
-        "folder": "composed",
-        "made_by": "factcheck data compose configs/compose-default.yaml",
+        "folder": arguments.data.name,
+        "tables": {
+            name: identify(arguments.data, name)["csv_sha256"]
+            for name in ("train", arguments.split)
+        },
         "split": arguments.split,
         "precision": arguments.precision,
         "train_rows": len(train_split),

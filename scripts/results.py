@@ -61,7 +61,7 @@ def _uncommitted_changes() -> bool | None:
     """Whether there are any in what is measured; None in a copy without its history."""
     if not _git("rev-parse", "HEAD"):
         return None
-    return bool(_git("status", "--porcelain", "--untracked-files=no", "--", *MEASURED))
+    return bool(_git("status", "--porcelain", "--untracked-files=all", "--", *MEASURED))
 
 
 def _graphics_card() -> dict[str, str]:
@@ -75,6 +75,8 @@ def _memory_gib() -> int:
 
 
 def _git(*arguments: str) -> str:
+    """What git says of this project, wherever the script is started from."""
+    root = Path(__file__).resolve().parents[1]
     return subprocess.run(
-        ["git", *arguments], capture_output=True, text=True, check=False
+        ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False
     ).stdout.strip()

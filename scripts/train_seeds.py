@@ -20,6 +20,7 @@ from factcheck.encoders import Encoders
 from factcheck.fusion.checkpoint import load_checkpoint
 from factcheck.settings import read_yaml
 from factcheck.training import train
+from factcheck.training.inputs import inputs_of
 from factcheck.training.loop import finished
 from factcheck.training_settings import FusionTraining
 
@@ -84,7 +85,7 @@ def main() -> None:
     for seed in arguments.seeds:
         settings = base.model_copy(update={"seed": seed})
         out = arguments.work / f"run-{seed}"
-        metrics = finished(settings, out)
+        metrics = finished(settings, inputs_of(settings, arguments.data), out)
         if metrics is None:
             metrics = train(settings, arguments.data, out, cache=cache)
         else:
@@ -94,9 +95,10 @@ def main() -> None:
         sys.stdout.flush()
     chosen = min(seeds, key=lambda seed: seeds[seed][CHOSEN_BY])
     sys.stdout.write(f"chosen: seed {chosen}\n")
+    # Of a single seed there is no deviation to tell.
     spread = {
         name: round(statistics.stdev(one["test"][name] for one in seeds.values()), 4)
-        for name in seeds[chosen]["test"]
+        for name in (seeds[chosen]["test"] if len(seeds) > 1 else ())
     }
     data = {"folder": str(arguments.data), "composed_by": "configs/compose-default.yaml"}
     write_results(

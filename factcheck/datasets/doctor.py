@@ -73,7 +73,7 @@ def examine(
     Returns:
         Plain types, as the manifest holds them: `usable`; `splits`, by name what `_describe` gives;
         `across`, by pair of splits how many texts and pictures of the second are in the first too,
-        exactly and nearly; `sha256`, which changes when anything of the data does.
+        exactly and nearly; `sha256`, of the tables and the pictures' contents of these splits.
 
     Raises:
         MissingResourceError: There is no such folder or split.
@@ -135,11 +135,13 @@ def identify(folder: Path, split: str) -> dict[str, str | None]:
     """What a run on a split cites of its data.
 
     Returns:
-        `csv_sha256`, of the split's table; `pictures_sha256`, of its pictures, and `data_sha256`,
-        of the whole folder, both as `examine` found them, None unless it has examined this very
-        table.
+        `csv_sha256`, of the split's table; `provenance_sha256`, of what is known of its rows beside
+        it, None where nothing is; `picture_files_sha256`, of the names and sizes of its pictures;
+        `pictures_sha256`, of their content, and `data_sha256`, of all splits examined together,
+        both as `examine` found them then, None unless it has examined this very table.
     """
     csv_sha256 = _file_hash(folder / f"{split}.csv")
+    provenance = folder / f"provenance-{split}.jsonl"
     try:
         manifest = _Manifest.model_validate_json((folder / MANIFEST).read_bytes())
     except (OSError, ValidationError):
@@ -148,6 +150,8 @@ def identify(folder: Path, split: str) -> dict[str, str | None]:
     same = known is not None and known.csv_sha256 == csv_sha256
     return {
         "csv_sha256": csv_sha256,
+        "provenance_sha256": _file_hash(provenance) if provenance.is_file() else None,
+        "picture_files_sha256": PictureFiles(folder, split).names_sha256(),
         "pictures_sha256": known.pictures_sha256 if known and same else None,
         "data_sha256": manifest.sha256 if same else None,
     }

@@ -299,6 +299,8 @@ def _read_table(path: Path) -> "DataFrame":
         reason = error.strerror or type(error).__name__
         raise MissingResourceError(f"{path}: the file cannot be read ({reason})") from error
     found = ", ".join(map(str, table.columns))
+    if isinstance(table.index, pandas.MultiIndex):
+        raise InvalidInputError(f"{path}: rows have several columns more than the names {found}")
     if not isinstance(table.index, pandas.RangeIndex):
         # One name fewer than columns: pandas has taken the first column for the index already.
         table = table.reset_index(names="")

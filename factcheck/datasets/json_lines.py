@@ -91,7 +91,7 @@ def read_json_lines(path: Path, kind: type[Line]) -> Iterator[tuple[int, Line]]:
 def _raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     number = 0
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+        with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as file:
             while line := file.readline(MAX_LINE_BYTES + 1):
                 number += 1
                 if len(line) > MAX_LINE_BYTES:

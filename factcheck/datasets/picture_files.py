@@ -3,6 +3,7 @@
 The label is in the path of many of them: paths are for opening files, and never become a feature.
 """
 
+import hashlib
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -33,6 +34,7 @@ class PictureFiles:
     """
 
     def __init__(self, folder: Path, split: str) -> None:
+        self._folder = folder
         self._split = split
         self._roots = (folder / f"images-{split}", folder / "images" / split)
         self._archives = (folder / f"images-{split}.zip", folder / "images.zip")
@@ -63,6 +65,19 @@ class PictureFiles:
         for side in SIDES:
             for place in (side, *(f"{side}/{category}" for category in LABELS)):
                 yield from self._list(place).values()
+
+    def names_sha256(self) -> str:
+        """A hash of the names and sizes of all pictures, which tells most changes from none.
+
+        To read the pictures themselves would take minutes. Of one in an archive the archive's size
+        has to do.
+        """
+        parts = [archive for archive in self._archives if archive.is_file()]
+        lines = []
+        for path in (*parts, *self.all()):
+            size = path.stat().st_size if path.is_file() else "packed"
+            lines.append(f"{path.relative_to(self._folder).as_posix()} {size}")
+        return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
     def _list(self, place: str) -> dict[str, Path]:
         """The pictures of a folder, such as `claim/Refute`, by their stem."""

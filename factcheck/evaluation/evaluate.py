@@ -194,12 +194,14 @@ def _finish(
         if run.max_error is not None:
             metrics |= decision_metrics(rows, verdicts)
     if out is not None:
+        # What is there and not written anew is of other verdicts than the files beside it.
         if whole:
             write_whole(out / "metrics.json", [json.dumps(metrics, indent=2), "\n"])
+        else:
+            (out / "metrics.json").unlink(missing_ok=True)
         if labelled:
             write_report(out / "report.html", metrics, rows, verdicts)
         else:
-            # One that is there is of other verdicts than the files beside it.
             (out / "report.html").unlink(missing_ok=True)
         write_run(out, run, rows, verdicts)
     if submission is not None:

@@ -3,7 +3,8 @@
 Verdicts are written as they come, to `predictions.part.jsonl`, whose first line says what run they
 are of. A run that was killed goes on from there with the same parts of the split in the same
 batches, so it ends with the same digits as one that was not. The shards of a run are made of whole
-batches for the same reason.
+batches for the same reason. With a cache of encodings, in bfloat16, the last digits can differ:
+what is encoded beside what depends on what was cached before.
 """
 
 import json

@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader
 
 from factcheck.datasets import find_splits
 from factcheck.encoders import Encoders, EncodingCache
-from factcheck.errors import MissingResourceError
+from factcheck.errors import MissingResourceError, UsageError
 from factcheck.evaluation.metrics import classification_metrics
 from factcheck.evaluation.splits import Split, encode_split
 from factcheck.evidence import Reading
@@ -46,6 +46,7 @@ from factcheck.fusion.run import (
 )
 from factcheck.training.card import fusion_card
 from factcheck.training.distractors import with_distractors
+from factcheck.training.inputs import inputs_of
 from factcheck.training.loop import (
     OnProgress,
     append_row,
@@ -96,7 +97,12 @@ def train_fusion(
         if needed not in splits:
             raise MissingResourceError(f"{data / f'{needed}.csv'}: training needs this split")
     accelerator = start_accelerator()
-    begin_run(settings, out, accelerator)
+    if settings.batch_size % accelerator.num_processes:
+        raise UsageError(
+            f"batch_size: {settings.batch_size} rows cannot be shared out evenly among "
+            f"{accelerator.num_processes} processes"
+        )
+    begin_run(settings, inputs_of(settings, data), out, accelerator)
     set_seed(settings.seed)
     with EncodingCache(cache or out / "encodings.sqlite") as encodings:
         encoders = Encoders.load(

@@ -49,7 +49,8 @@ from factcheck.evaluation.copies import (
 )
 from factcheck.training.image_losses import late_interaction, memory_similarities, nt_xent
 from factcheck.training.image_pairs import EditedPairs, LookalikeBatches, own_neighbours
-from factcheck.training.loop import append_row, decayed_and_not
+from factcheck.training.inputs import combined
+from factcheck.training.loop import append_row, decayed_and_not, require_same_run, write_run
 from factcheck.training.teacher import nearest_neighbours, teacher_vectors
 from factcheck.training_settings import ImageEncoderTraining
 
@@ -255,19 +256,25 @@ def train_image_encoder(
             `encoder/`, as `ImageEncoder.load` reads it.
         on_progress: Called with a stage, steps done, steps in all and figures to show.
 
+    Raises:
+        UsageError: `out` holds a checkpoint of a run with other settings or of other photographs.
+
     Returns:
         How well the finished encoder detects copies among the photographs kept for validation.
     """
     report = on_progress or (lambda stage, done, total, values: None)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "settings.json").write_text(settings.model_dump_json(indent=2) + "\n")
-    torch.manual_seed(settings.seed)
-    transform = ImageTransform(side=settings.architecture.side)
-
     folders = [data / folder for folder in settings.photographs]
     photographs = list_photographs(folders, settings.share)
     kept_aside = list_photographs(folders, settings.validation_share)
-    teacher = teacher_vectors(photographs, out / "teacher.npy")
+    inputs = {"photographs": combined(one.sha256 for one in photographs)}
+    # A run may be made longer, and written of more often.
+    require_same_run(settings, inputs, out, ("steps", "log_every", "workers"))
+    write_run(settings, inputs, out)
+    torch.manual_seed(settings.seed)
+    transform = ImageTransform(side=settings.architecture.side)
+
+    teacher = teacher_vectors(photographs, out / "teacher.npz")
     neighbours = nearest_neighbours(teacher, settings.neighbours)
     views_of = EditedPairs(photographs, transform, settings.small_start)
     validation = EditedPairs(kept_aside, transform)

@@ -34,6 +34,7 @@ from factcheck.encoders.image_match import pooled_cosine, token_match
 from factcheck.encoders.precision import has_bfloat16
 from factcheck.encoders.twins_svt import TwinsSVT
 from factcheck.errors import FactcheckError, InvalidInputError
+from factcheck.training.inputs import inputs_of
 from factcheck.training.loop import (
     Batch,
     OnProgress,
@@ -105,12 +106,12 @@ def train_image_relation(
         and after.
 
     Raises:
-        UsageError: `out` holds a checkpoint of a run with other settings.
+        UsageError: `out` holds a checkpoint of a run with other settings or on other data.
         InvalidInputError: There are no pairs of both kinds to learn from.
     """
     report = on_progress or (lambda stage, done, total, values: None)
     accelerator = start_accelerator()
-    begin_run(settings, out, accelerator)
+    begin_run(settings, inputs_of(settings, data), out, accelerator)
     torch.manual_seed(settings.seed)
     pairs = picture_pairs(data, "train")
     if len({pair.same for pair in pairs}) < 2:

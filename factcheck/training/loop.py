@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,7 +23,9 @@ from torch import Tensor, nn
 
 from factcheck.encoders.precision import best_device
 from factcheck.errors import UsageError
+from factcheck.files import write_whole
 from factcheck.settings import Settings
+from factcheck.training.inputs import INPUTS, unchanged
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -47,10 +49,13 @@ def start_accelerator() -> "Accelerator":
             train alone, into the same folder.
     """
     from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
+    from accelerate.utils import DataLoaderConfiguration
 
     accelerator = Accelerator(
         # Processes on processors find each other only if they are told that there is nothing else.
         cpu=best_device().type == "cpu",
+        # A batch is shared out among the processes; it does not grow with their number.
+        dataloader_config=DataLoaderConfiguration(split_batches=True),
         kwargs_handlers=[
             # A Transformer's pooler, for one, is there and not used.
             DistributedDataParallelKwargs(find_unused_parameters=True),
@@ -66,48 +71,82 @@ def start_accelerator() -> "Accelerator":
     return accelerator
 
 
-def begin_run(settings: Settings, out: Path, accelerator: "Accelerator") -> None:
-    """Make a run folder and write the settings into it.
+def begin_run(
+    settings: Settings, inputs: Mapping[str, str], out: Path, accelerator: "Accelerator"
+) -> None:
+    """Make a run folder and write into it what the run is.
 
     Args:
         settings: Of the run.
+        inputs: What it reads, as `inputs.inputs_of` tells it.
         out: The folder.
         accelerator: Of the run.
 
     Raises:
-        UsageError: It holds a checkpoint of a run with other settings: its batches would be other
-            ones, and the run a mixture that no settings describe.
+        UsageError: It holds a checkpoint of a run with other settings or on other data: its batches
+            would be other ones, and the run a mixture that no settings describe.
     """
     out.mkdir(parents=True, exist_ok=True)
-    stamp = out / "settings.json"
-    if (out / "checkpoint.pt").exists() and (
-        not stamp.exists() or type(settings).model_validate_json(stamp.read_text()) != settings
-    ):
-        raise UsageError(f"{out}: holds a checkpoint of a run with other settings")
+    require_same_run(settings, inputs, out)
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
-        # Those of an earlier run with other settings are not this one's.
-        (out / "metrics.json").unlink(missing_ok=True)
-        stamp.write_text(settings.model_dump_json(indent=2) + "\n")
+        write_run(settings, inputs, out)
 
 
-def finished(settings: Settings, out: Path) -> dict[str, Any] | None:
+def require_same_run(
+    settings: Settings, inputs: Mapping[str, str], out: Path, may_differ: Collection[str] = ()
+) -> None:
+    """Refuse a folder with a checkpoint of another run, as `begin_run` does.
+
+    Args:
+        settings: Of the run.
+        inputs: What it reads.
+        out: Its folder.
+        may_differ: Settings that do not make it another run.
+
+    Raises:
+        UsageError: It holds a checkpoint of a run with other settings or on other data.
+    """
+    if not (out / "checkpoint.pt").exists():
+        return
+    known = _settings_of(out, type(settings))
+    same = {name: getattr(settings, name) for name in may_differ}
+    if known is None or known.model_copy(update=same) != settings:
+        raise UsageError(f"{out}: holds a checkpoint of a run with other settings")
+    if not unchanged(out, inputs):
+        raise UsageError(f"{out}: holds a checkpoint of a run on other data")
+
+
+def write_run(settings: Settings, inputs: Mapping[str, str], out: Path) -> None:
+    """Write into a run folder what the run is, and remove the metrics of an earlier one."""
+    (out / "metrics.json").unlink(missing_ok=True)
+    write_whole(out / "settings.json", [settings.model_dump_json(indent=2), "\n"])
+    write_whole(out / INPUTS, [json.dumps(inputs, indent=2), "\n"])
+
+
+def finished(settings: Settings, inputs: Mapping[str, str], out: Path) -> dict[str, Any] | None:
     """The metrics of a run that is done, or None.
 
     Args:
         settings: Of the run; one with other settings is not this run.
+        inputs: What it reads; nor is one on other data.
         out: Its folder.
     """
-    stamp, done = out / "settings.json", out / "metrics.json"
-    if not done.exists() or not stamp.exists():
+    done = out / "metrics.json"
+    if not done.exists() or _settings_of(out, type(settings)) != settings:
         return None
-    try:
-        if type(settings).model_validate_json(stamp.read_text()) != settings:
-            return None
-    except ValidationError:
+    if not unchanged(out, inputs):
         return None
     metrics: dict[str, Any] = json.loads(done.read_text())
     return metrics
+
+
+def _settings_of(out: Path, kind: type[Settings]) -> Settings | None:
+    """The settings of the run in a folder; None if there are none that can be read."""
+    try:
+        return kind.model_validate_json((out / "settings.json").read_text())
+    except (OSError, ValidationError):
+        return None
 
 
 def counter(report: OnProgress, stage: str) -> Callable[[int], None]:

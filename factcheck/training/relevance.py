@@ -34,6 +34,7 @@ from factcheck.records import Claim
 from factcheck.retrieval import EvidenceIndex, Hit
 from factcheck.retrieval.rerank import features, fit_weights
 from factcheck.settings import SearchSettings
+from factcheck.training.inputs import inputs_of
 from factcheck.training.loop import (
     Batch,
     OnProgress,
@@ -119,12 +120,12 @@ def train_relevance(
         weights that were fitted on the other half.
 
     Raises:
-        UsageError: `out` holds a checkpoint of a run with other settings.
+        UsageError: `out` holds a checkpoint of a run with other settings or on other data.
         FactcheckError: The data are missing or unfit.
     """
     report = on_progress or (lambda stage, done, total, values: None)
     accelerator = start_accelerator()
-    begin_run(settings, out, accelerator)
+    begin_run(settings, inputs_of(settings, data), out, accelerator)
     torch.manual_seed(settings.seed)
     encoders = Encoders.load(
         relation=settings.relation_encoder, precision="auto" if settings.bfloat16 else "float32"

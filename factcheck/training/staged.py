@@ -9,6 +9,7 @@ from typing import Any
 
 from factcheck.training.fusion import train_fusion
 from factcheck.training.image_relation import train_image_relation
+from factcheck.training.inputs import inputs_of
 from factcheck.training.loop import OnProgress, finished
 from factcheck.training.text_relation import train_text_relation
 from factcheck.training_settings import StagedTraining
@@ -45,12 +46,13 @@ def train_in_stages(
 
     metrics: dict[str, Any] = {}
     text, image, fusion = (out / name for name in ("text-relation", "image-relation", "fusion"))
-    metrics["text_relation"] = finished(settings.text_relation, text) or train_text_relation(
-        settings.text_relation, data, text, named("text relation")
+    texts, pictures = settings.text_relation, settings.image_relation
+    metrics["text_relation"] = finished(texts, inputs_of(texts, data), text) or train_text_relation(
+        texts, data, text, named("text relation")
     )
-    metrics["image_relation"] = finished(settings.image_relation, image) or train_image_relation(
-        settings.image_relation, data, image, named("image relation")
-    )
+    metrics["image_relation"] = finished(
+        pictures, inputs_of(pictures, data), image
+    ) or train_image_relation(pictures, data, image, named("image relation"))
     head = settings.fusion.model_copy(
         update={
             "relation_encoder": str(text / "encoder"),

@@ -11,6 +11,7 @@ from PIL import Image
 from factcheck.datasets.photographs import Photograph
 from factcheck.encoders.image import ImageTransform
 from factcheck.encoders.weights import read_weights, require_hash
+from factcheck.training.inputs import combined
 
 TRANSFORM = ImageTransform(side=224, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 """From pictures to what the teacher takes: timm's configuration of `tf_efficientnet_lite0`."""
@@ -54,15 +55,17 @@ def teacher_vectors(photographs: list[Photograph], path: Path | None = None) -> 
 
     Args:
         photographs: The photographs.
-        path: Where the vectors are kept; read from there when made for as many photographs.
+        path: Where the vectors are kept (`.npz`); read from there when made of these photographs.
 
     Returns:
         (photographs, 1280) float32, rows of unit length.
     """
+    of_these = combined(one.sha256 for one in photographs)
     if path is not None and path.exists():
-        kept: np.ndarray = np.load(path, allow_pickle=False)
-        if len(kept) == len(photographs):
-            return kept
+        with np.load(path, allow_pickle=False) as kept:
+            if str(kept["photographs"]) == of_these:
+                known: np.ndarray = kept["vectors"]
+                return known
     teacher = load_teacher()
     rows = []
     for start in range(0, len(photographs), 64):
@@ -73,7 +76,7 @@ def teacher_vectors(photographs: list[Photograph], path: Path | None = None) -> 
         rows.append(encode_images(teacher, images))
     vectors = np.concatenate(rows)
     if path is not None:
-        np.save(path, vectors)
+        np.savez(path, vectors=vectors, photographs=of_these)
     return vectors
 
 

@@ -41,6 +41,7 @@ from factcheck.errors import InvalidInputError
 from factcheck.records import TEXT_RELATIONS
 from factcheck.settings import Precision
 from factcheck.training.distillation import document_probabilities, teacher_probabilities
+from factcheck.training.inputs import inputs_of
 from factcheck.training.loop import (
     Batch,
     OnProgress,
@@ -79,12 +80,12 @@ def train_text_relation(
         the development files (`development_...`) and on the sources held out (`held_out_...`).
 
     Raises:
-        UsageError: `out` holds a checkpoint of a run with other settings.
+        UsageError: `out` holds a checkpoint of a run with other settings or on other data.
         FactcheckError: The data are missing or unfit.
     """
     report = on_progress or (lambda stage, done, total, values: None)
     accelerator = start_accelerator()
-    begin_run(settings, out, accelerator)
+    begin_run(settings, inputs_of(settings, data), out, accelerator)
     torch.manual_seed(settings.seed)
     rows = read_text_relations([data / path for path in settings.text])
     pools = relation_pools(settings, rows)

@@ -170,6 +170,16 @@ def test_a_run_cites_what_was_examined_as_long_as_it_is_the_same(folder):
     assert identify(folder, "train")["data_sha256"] is None
 
 
+def test_pictures_that_are_gone_are_seen_without_examining_them(folder):
+    before = identify(folder, "val")
+    assert identify(folder, "val") == before
+    next((folder / "images-val").rglob("*.jpg")).unlink()
+    fewer = identify(folder, "val")
+    assert fewer["picture_files_sha256"] != before["picture_files_sha256"]
+    (folder / "provenance-val.jsonl").write_text('{"index": 0, "same_picture": true}\n')
+    assert identify(folder, "val")["provenance_sha256"] != before["provenance_sha256"]
+
+
 def test_the_folder_itself_may_be_left_alone(folder, tmp_path):
     before = sorted(folder.rglob("*"))
     examine(folder, out=tmp_path / "out")

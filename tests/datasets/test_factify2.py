@@ -195,6 +195,7 @@ def test_files_that_are_no_tables_are_named(tmp_path):
     (tmp_path / "b.csv").write_bytes(b"")
     (tmp_path / "c.csv").write_text("claim,document\nC,D,x\nC,D,x,y\n")
     (tmp_path / "d.csv").write_text("claim,document\n")
-    for name in "abcd":
+    (tmp_path / "e.csv").write_text("claim,document\n0,x,C,D\n")
+    for name in "abcde":
         with pytest.raises(InvalidInputError, match=rf"{name}\.csv"):
             read_factify2(tmp_path, name)

@@ -1,6 +1,7 @@
 """Runs that are cut off, cut into parts, and put together again: the same to the last digit."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -175,3 +176,26 @@ def test_parts_of_other_data_are_refused(
     (changed / "test.csv").write_text(text.replace("bridge", "tunnel"))
     with pytest.raises(InvalidInputError, match="is not the table that the runs are on"):
         merge_runs(parts, changed)
+
+
+def test_parts_with_other_pictures_are_refused(
+    checker: FactChecker, factify2_folder: Path, parts: list[Path], tmp_path: Path
+) -> None:
+    bare = tmp_path / "bare"
+    shutil.copytree(factify2_folder, bare)
+    shutil.rmtree(bare / "images-test")
+    out = tmp_path / "other"
+    evaluate_split(checker, bare, "test", out, shard=Shard(3, 3))
+    with pytest.raises(InvalidInputError, match="other: is not of the same run"):
+        merge_runs([*parts[:2], out], factify2_folder)
+
+
+def test_a_part_does_not_keep_the_figures_of_the_whole(
+    checker: FactChecker, factify2_folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    evaluate_split(checker, factify2_folder, "test", out)
+    assert (out / "metrics.json").exists()
+    evaluate_split(checker, factify2_folder, "test", out, shard=Shard(1, 3))
+    assert not (out / "metrics.json").exists()
+    assert not (out / "report.html").exists()

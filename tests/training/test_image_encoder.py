@@ -1,17 +1,22 @@
 """Training the image encoder: a short real run, its parts, and going on where it stopped."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
+from factcheck.datasets import list_photographs
 from factcheck.encoders import ImageEncoder
+from factcheck.errors import UsageError
 from factcheck.training import train
 from factcheck.training.image_losses import late_interaction, memory_similarities, nt_xent
 from factcheck.training.image_pairs import LookalikeBatches, own_neighbours
+from factcheck.training.teacher import teacher_vectors
 from factcheck.training_settings import ImageEncoderTraining, SmallStart
 
 
@@ -58,6 +63,32 @@ def test_a_run_writes_an_encoder_and_resumes(
     assert 0 <= metrics["auc_pooled"] <= 1
     assert json.loads((tmp_path / "metrics.json").read_text()) == metrics
     assert ImageEncoder.load(str(tmp_path / "encoder")).dimension == 32
+
+
+def test_a_run_does_not_go_on_as_another(
+    settings: ImageEncoderTraining, photographs: Path, tmp_path: Path
+) -> None:
+    train(settings.model_copy(update={"steps": 2}), photographs, tmp_path / "run")
+    with pytest.raises(UsageError, match="run: holds a checkpoint of a run with other settings"):
+        train(settings.model_copy(update={"seed": 7}), photographs, tmp_path / "run")
+    # One photograph is another now, and their number is the same.
+    moved = tmp_path / "photographs"
+    shutil.copytree(photographs, moved)
+    first = min(list_photographs([moved], settings.share), key=lambda one: one.share)
+    with Image.open(first.path) as image:
+        turned = image.convert("RGB").transpose(Image.Transpose.ROTATE_180)
+    for number in range(200):
+        turned.putpixel((0, 0), (number, 0, 0))
+        turned.save(first.path)
+        if len(list_photographs([moved], settings.share)) == len(
+            list_photographs([photographs], settings.share)
+        ):
+            break
+    with pytest.raises(UsageError, match="run: holds a checkpoint of a run on other data"):
+        train(settings, moved, tmp_path / "run")
+    kept = tmp_path / "run" / "teacher.npz"
+    fresh = teacher_vectors(list_photographs([moved], settings.share))
+    assert np.array_equal(teacher_vectors(list_photographs([moved], settings.share), kept), fresh)
 
 
 def test_a_resumed_run_ends_where_an_uninterrupted_one_does(

@@ -120,6 +120,12 @@ def test_a_run_that_was_cut_off_ends_with_the_same_weights(
         module.train_relevance(wanted, data, tmp_path, stop)
     with pytest.raises(UsageError, match="a run with other settings"):
         train(settings(relation_encoder_folder, seed=1), data, tmp_path)
+    others = tmp_path / "others"
+    others.mkdir()
+    rows = (data / "train.jsonl").read_text().splitlines()
+    (others / "train.jsonl").write_text("\n".join(rows[2:]))
+    with pytest.raises(UsageError, match="a run on other data"):
+        train(wanted, others, tmp_path)
     train(wanted, data, tmp_path)
     one = load_file(run / "encoder" / "relevance.safetensors")
     other = load_file(tmp_path / "encoder" / "relevance.safetensors")

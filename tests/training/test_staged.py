@@ -1,6 +1,7 @@
 """Training all of a checker in stages, as configs/factify2-large.yaml does, with small models."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from transformers import DebertaV2Config, DebertaV2Model
 
 from factcheck.cli.main import run as run_command
 from factcheck.encoders import TextEncoder
+from factcheck.errors import UsageError
 from factcheck.pipeline import FactChecker
 from factcheck.records import Claim, Document
 from factcheck.settings import read_yaml
@@ -119,6 +121,17 @@ def test_a_stage_that_is_done_is_not_done_again(
     assert metrics["text_relation"] == read
     assert sum(read["rows"]["factify2"].values()) == 64
     assert metrics["image_relation"]["val"]["pairs"] == 60
+
+
+def test_data_that_were_mended_do_not_keep_what_the_old_ones_taught(
+    run: Path, small: StagedTraining, factify2_folder: Path, tmp_path: Path
+) -> None:
+    mended = tmp_path / "mended"
+    shutil.copytree(factify2_folder, mended)
+    table = mended / "train.csv"
+    table.write_text(table.read_text().replace("bridge", "tunnel"))
+    with pytest.raises(UsageError, match=r"text-relation: holds a checkpoint of .* other data"):
+        train(small, mended, run)
 
 
 def test_the_command_takes_the_configuration(
