@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from factcheck.errors import FactcheckError, RunError, UsageError
-from factcheck.retrieval.manifest import MANIFEST, SEGMENTS, Manifest, is_index, sync
+from factcheck.retrieval.manifest import MANIFEST, SEGMENTS, Manifest, is_folder, is_index, sync
 
 _STATE = "build.json"
 
@@ -31,7 +31,8 @@ def new_folder(folder: Path, overwrite: bool, key: str | None) -> Iterator[Path]
         key: Says what is being built; None for a build that is not gone on with.
 
     Raises:
-        UsageError: Something is there that may not be replaced, or another process is building.
+        UsageError: Something is there that may not be replaced, or is in the way of the temporary
+            folder, or another process is building.
         RunError: The folder cannot be made or written.
     """
     folder = folder.absolute()
@@ -40,6 +41,9 @@ def new_folder(folder: Path, overwrite: bool, key: str | None) -> Iterator[Path]
     _refuse(folder, overwrite)
     partial = folder.with_name(f".{folder.name}.partial")
     old = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}.old")
+    if os.path.lexists(partial) and not is_folder(partial):
+        # What it links to is somebody's, and would be emptied.
+        raise UsageError(f"{partial}: not an ordinary folder, and in the way of the build")
     with writing(folder):
         partial.mkdir(parents=True, exist_ok=True)
     with locked(partial, "another process is building this index"):
@@ -108,17 +112,49 @@ def writing(folder: Path) -> Iterator[None]:
 def remove_strays(folder: Path, manifest: Manifest) -> None:
     """Remove what no manifest names: of a writer that died, and of what has been replaced.
 
-    Who has an index open keeps its files: a name goes, not what is mapped.
+    Who has an index open keeps its files: a name goes, not what is mapped. Of a link the link goes,
+    never what it points to: an index may come from a stranger.
     """
     files_of = {segment.name: set(segment.files) for segment in manifest.segments}
+    for segment in _inside(folder / SEGMENTS):
+        if segment.name not in files_of:
+            _remove(segment)
+            continue
+        for path in _inside(segment):
+            if path.name not in files_of[segment.name]:
+                _remove(path)
+
+
+def new_segment(folder: Path) -> None:
+    """Make the folder of a new segment; what is a file in it already is kept, for who goes on.
+
+    Raises:
+        OSError: It cannot be made, or a link or a file is in its place.
+    """
+    for path in (folder.parent, folder):
+        path.mkdir(parents=True, exist_ok=True)
+        if not is_folder(path):
+            raise NotADirectoryError(0, f"{path} is a link, not a folder")
+    for path in folder.iterdir():
+        # A link would be written through.
+        if path.is_symlink() or not path.is_file():
+            _remove(path)
+
+
+def _inside(folder: Path) -> list[Path]:
+    """What is in a folder; nothing where it is a link or cannot be read."""
     with suppress(OSError):
-        for segment in (folder / SEGMENTS).iterdir():
-            if segment.name not in files_of:
-                shutil.rmtree(segment, ignore_errors=True)
-                continue
-            for path in segment.iterdir():
-                if path.name not in files_of[segment.name]:
-                    path.unlink(missing_ok=True)
+        return list(folder.iterdir()) if is_folder(folder) else []
+    return []
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, a link or a folder, as far as that is possible."""
+    with suppress(OSError):
+        if is_folder(path):
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _holds(path: Path, text: str) -> bool:
@@ -130,7 +166,7 @@ def _holds(path: Path, text: str) -> bool:
 
 def _empty(folder: Path) -> None:
     for path in folder.iterdir():
-        if path.is_dir() and not path.is_symlink():
+        if is_folder(path):
             shutil.rmtree(path)
         else:
             path.unlink()

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from factcheck.errors import InvalidInputError
+from factcheck.retrieval.vectors import map_array
 
 ANALYSER = "bm25s-english-snowball"
 """Name of the rules that make words of a text: lower case, two letters at least, English stop words
@@ -136,9 +137,9 @@ class LexicalIndex:
             raise InvalidInputError(f"{folder / VOCABULARY}: damaged, not JSON") from error
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             raise InvalidInputError(f"{folder / VOCABULARY}: damaged, not a list of words")
-        scores = _map(folder / SCORES, np.float32)
-        rows = _map(folder / PASSAGES, np.int32)
-        starts = _map(folder / STARTS, np.int64)
+        scores = map_array(folder / SCORES, "<f4", (None,), "a list of float32")
+        rows = map_array(folder / PASSAGES, "<i4", (None,), "a list of int32")
+        starts = map_array(folder / STARTS, "<i8", (None,), "a list of int64")
         if len(starts) != len(words) + 1 or len(scores) != len(rows):
             raise InvalidInputError(f"{folder / STARTS}: does not fit the files beside it")
         if starts[0] != 0 or starts[-1] != len(rows) or (np.diff(starts) < 0).any():
@@ -190,14 +191,3 @@ class LexicalIndex:
 def inverse_frequency(passages: int, frequency: int) -> float:
     """Inverse document frequency as in Lucene and bm25s: log(1 + (N - n + 0.5) / (n + 0.5))."""
     return float(np.log1p((passages - frequency + 0.5) / (frequency + 0.5)))
-
-
-def _map(path: Path, dtype: type[np.generic]) -> np.ndarray:
-    """A one-dimensional array file, on disk until it is read."""
-    try:
-        array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise InvalidInputError(f"{path}: not an array file of numpy") from error
-    if array.ndim != 1 or array.dtype != np.dtype(dtype):
-        raise InvalidInputError(f"{path}: not a list of {np.dtype(dtype)}")
-    return array

@@ -185,7 +185,10 @@ class Manifest(Settings):
         contents = {"sha256": self.sha256, **self.model_dump(mode="json")}
         text = json.dumps(contents, indent=2, ensure_ascii=False)
         temporary = folder / f".{MANIFEST}.tmp"
-        with temporary.open("w", encoding="utf-8") as file:
+        # An index may come from a stranger: a link that waits under this name is not written to.
+        temporary.unlink(missing_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        with os.fdopen(os.open(temporary, flags, 0o666), "w", encoding="utf-8") as file:
             file.write(text + "\n")
             file.flush()
             os.fsync(file.fileno())
@@ -233,6 +236,31 @@ class Manifest(Settings):
                     f"and {encoder.name} ({encoder.sha256[:12]}...) is given"
                 )
         return None
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there itself, not a link to one."""
+    return path.is_dir() and not path.is_symlink()
+
+
+def check_folders(folder: Path, manifest: Manifest) -> None:
+    """Refuse an index whose segments lie elsewhere.
+
+    An index may come from a stranger, and what no manifest names is removed from the folders of its
+    segments: a link in the place of one would have files outside of the index removed.
+
+    Args:
+        folder: Where the index is.
+        manifest: What it holds.
+
+    Raises:
+        InvalidInputError: A folder of segments is a link or a file; one that is missing is told by
+            its files.
+    """
+    segments = folder / SEGMENTS
+    for path in (segments, *(segments / segment.name for segment in manifest.segments)):
+        if os.path.lexists(path) and not is_folder(path):
+            raise InvalidInputError(f"{path}: not an ordinary folder")
 
 
 def is_index(folder: Path) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from factcheck.errors import InvalidInputError
 from factcheck.records import Document
 from factcheck.retrieval.lexical import inverse_frequency
-from factcheck.retrieval.manifest import TOKENS, Manifest
+from factcheck.retrieval.manifest import TOKENS, Manifest, check_folders
 from factcheck.retrieval.policy import SourcePolicy
 from factcheck.retrieval.rows import Rows
 from factcheck.retrieval.segment import OpenSegment, Ranking
@@ -233,9 +233,10 @@ def open_segments(folder: Path, manifest: Manifest, thorough: bool | None) -> li
         thorough: As for `EvidenceIndex.open`.
 
     Raises:
-        InvalidInputError: A file is missing, damaged or another one.
+        InvalidInputError: A file is missing, damaged or another one, or a segment lies elsewhere.
         OSError: A file cannot be read.
     """
+    check_folders(folder, manifest)
     if thorough is None:
         sizes = (file.size for segment in manifest.segments for file in segment.files.values())
         thorough = sum(sizes) <= HASHED_UP_TO

@@ -22,10 +22,11 @@ from factcheck.retrieval.manifest import (
     FileEntry,
     Manifest,
     Segment,
+    canonical_json,
 )
 from factcheck.retrieval.policy import SourcePolicy
 from factcheck.retrieval.store import MetadataReader
-from factcheck.retrieval.vectors import nearest, read_tokens, read_vectors
+from factcheck.retrieval.vectors import map_array, nearest, read_tokens, read_vectors
 
 if TYPE_CHECKING:
     import faiss
@@ -197,19 +198,41 @@ class OpenSegment:
         if self.entry.deleted_file is None:
             return np.zeros(0, dtype=np.int64)
         path = self.folder / self.entry.deleted_file
-        try:
-            rows: np.ndarray = np.load(path, allow_pickle=False)
-        except (ValueError, EOFError) as error:
-            raise InvalidInputError(f"{path}: not an array file of numpy") from error
-        if (
-            rows.dtype != np.int64
-            or rows.shape != (self.entry.deleted,)
-            or (np.diff(rows) <= 0).any()
-            or rows[0] < 0
-            or rows[-1] >= self.entry.documents
-        ):
-            raise InvalidInputError(f"{path}: not a list of {self.entry.deleted} documents")
+        what = f"a list of {self.entry.deleted} documents"
+        rows = np.array(map_array(path, "<i8", (self.entry.deleted,), what))
+        if (np.diff(rows) <= 0).any() or rows[0] < 0 or rows[-1] >= self.entry.documents:
+            raise InvalidInputError(f"{path}: not {what}")
         return rows
+
+
+class Tally:
+    """What counts in segments, as the manifest says it.
+
+    Attributes:
+        documents: Number of documents that count.
+        passages: Number of their passages.
+        images: Number of their pictures.
+    """
+
+    def __init__(self) -> None:
+        self.documents = self.passages = self.images = 0
+        self._corpus: list[str] = []
+
+    def add(self, segment: OpenSegment) -> None:
+        """Count a segment too."""
+        alive = np.ones(segment.entry.documents, dtype=bool)
+        alive[segment.deleted] = False
+        for row, digest, picture in segment.metadata.digests():
+            if alive[row]:
+                self._corpus.append((digest + (picture or "").encode()).hex())
+        self.documents += int(alive.sum())
+        self.passages += int(alive[segment.metadata.passage_documents()].sum())
+        self.images += int(alive[segment.metadata.image_documents()].sum())
+
+    @property
+    def corpus_sha256(self) -> str:
+        """Hash of the documents that count and of the contents of their pictures."""
+        return hashlib.sha256(canonical_json(sorted(self._corpus))).hexdigest()
 
 
 def check_file(path: Path, entry: FileEntry, thorough: bool) -> None:

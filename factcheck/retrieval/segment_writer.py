@@ -7,9 +7,11 @@ the encodings that were made.
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
+from datetime import date
 from itertools import islice
 from os.path import realpath
 from pathlib import Path
@@ -18,12 +20,13 @@ from typing import TextIO, TypeVar
 import numpy as np
 
 from factcheck.encoders import Encoders
-from factcheck.errors import InvalidInputError
+from factcheck.errors import FactcheckError, InvalidInputError
+from factcheck.pictures import read_bytes
 from factcheck.records import Document
 from factcheck.retrieval.approximate import build_approximate, factory_for
 from factcheck.retrieval.distinct import sketch
 from factcheck.retrieval.engine import PASSAGES_AT_ONCE, PICTURES_AT_ONCE, Engine
-from factcheck.retrieval.folder import writing
+from factcheck.retrieval.folder import new_segment, writing
 from factcheck.retrieval.lexical import write_lexical
 from factcheck.retrieval.manifest import (
     APPROXIMATE,
@@ -48,11 +51,19 @@ PASSAGES_AT_MOST = 262_144
 
 T = TypeVar("T")
 
+_Facts = tuple[str | None, str | None, str | None]
+"""Hash and fingerprint of a picture, and why it cannot be read."""
+
 OnProgress = Callable[[str, int, int | None], None]
 OnWarning = Callable[[str], None]
 
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
 # Journal of the pictures that are encoded already; only while the segment is being written.
 _PICTURES = "pictures.jsonl"
+
+# Hash of the documents that all this is of, in their order; likewise.
+_DOCUMENTS = "documents.sha256"
 
 
 @dataclass(frozen=True)
@@ -103,6 +114,7 @@ class SegmentWriter:
         self._index = index
         self._folder = folder
         self._plan = plan
+        self._documents = hashlib.sha256()
 
     def write(
         self, documents: Iterator[tuple[int, Document]], taken: Callable[[str], bool]
@@ -122,13 +134,15 @@ class SegmentWriter:
         """
         plan = self._plan
         with writing(self._index):
-            self._folder.mkdir(parents=True, exist_ok=True)
+            new_segment(self._folder)
             (self._folder / METADATA).unlink(missing_ok=True)
             metadata = MetadataWriter(self._folder / METADATA)
         with closing(metadata):
             pictured = self._add_documents(metadata, documents, taken)
             if metadata.documents == 0:
                 return None
+            with writing(self._index):
+                self._forget_others()
             self._add_passages(metadata)
             self._add_pictures(metadata, pictured)
             plan.on_progress("words", 0, 1)
@@ -148,18 +162,16 @@ class SegmentWriter:
         plan = self._plan
         pictured = []
         for number, document in documents:
-            _check(document, number)
+            document = _checked(document, number)
             passages = split_passages(document, plan.cut.max_characters, plan.cut.overlap_sentences)
             borders = [(passage.start, passage.end) for passage in passages]
+            digest = document_digest(document, borders)
+            self._documents.update(digest)
             with writing(self._index):
                 row = None
                 if not taken(document.id):
                     row = metadata.add_document(
-                        document,
-                        borders,
-                        host_of(document.url),
-                        document_digest(document, borders),
-                        sketch(document.text),
+                        document, borders, host_of(document.url), digest, sketch(document.text)
                     )
             if row is None:
                 raise InvalidInputError(
@@ -171,6 +183,21 @@ class SegmentWriter:
             if metadata.passages >= plan.at_most:
                 break
         return pictured
+
+    def _forget_others(self) -> None:
+        """Remove what an earlier try made of other documents.
+
+        Vectors do not say what they are of, and a build that goes on may have other documents here:
+        those whose pictures were changed since they were put in come first.
+        """
+        note = self._folder / _DOCUMENTS
+        documents = self._documents.hexdigest().encode()
+        if note.exists() and note.read_bytes() == documents:
+            return
+        for path in self._folder.iterdir():
+            if path.name != METADATA:
+                path.unlink()
+        note.write_bytes(documents)
 
     def _add_passages(self, metadata: MetadataWriter) -> None:
         """Encode all passages that are not on disk yet."""
@@ -201,6 +228,7 @@ class SegmentWriter:
         with closing(vectors), closing(tokens), journal.open("a+", encoding="utf-8") as notes:
             notes.seek(0)
             known = _read_journal(notes.read(), pictured, min(vectors.count, tokens.count))
+            known = self._still_so(known, pictured)
             with writing(self._index):
                 good = sum(problem is None for _, _, problem in known)
                 vectors.truncate(good)
@@ -226,6 +254,31 @@ class SegmentWriter:
             with writing(self._index):
                 vectors.commit()
                 tokens.commit()
+
+    def _still_so(self, known: list[_Facts], pictured: list[_Pictured]) -> list[_Facts]:
+        """The first of what an earlier try found out, up to where it would be found otherwise now.
+
+        Between two tries a picture that was missing may be put in place and another one changed,
+        and the index is to be the one that a build from the beginning makes. So what could not be
+        read is tried again, and what could is hashed again, which takes far less than to encode it;
+        its time of change would not do, as a copy may keep that. Vectors lie in the order of the
+        pictures, so that all behind the first that is another one are encoded anew.
+        """
+        for place, (sha256, _, _) in enumerate(known):
+            if sha256 is not None and picture_hash(pictured[place].path) != sha256:
+                known = known[:place]
+                break
+        unread = [place for place, (sha256, _, _) in enumerate(known) if sha256 is None]
+        problems: list[str | None] = []
+        if unread:
+            paths = (pictured[place].path for place in unread)
+            for encoded in self._plan.engine.pictures(_batches(paths, PICTURES_AT_ONCE)):
+                problems += encoded.problems
+        for place, problem in zip(unread, problems, strict=True):
+            if problem is None:
+                return known[:place]
+            known[place] = (None, None, problem)
+        return known
 
     def _note(
         self,
@@ -269,7 +322,7 @@ class MergedSegment:
         """
         plan, image = self._plan, self._plan.encoders.image
         with writing(self._index):
-            self._folder.mkdir(parents=True)
+            new_segment(self._folder)
             metadata = MetadataWriter(self._folder / METADATA)
             passages = VectorWriter(self._folder / PASSAGES, plan.encoders.text.dimension)
             images = VectorWriter(self._folder / IMAGES, image.dimension)
@@ -323,7 +376,8 @@ def finish_segment(
         approximate = ApproximateEntry(factory=factory, recall_at_10=round(recall, 4))
         plan.on_progress("approximate", 1, 1)
     with writing(index):
-        (folder / _PICTURES).unlink(missing_ok=True)
+        for name in (_PICTURES, _DOCUMENTS):
+            (folder / name).unlink(missing_ok=True)
     files = {}
     paths = sorted(folder.iterdir())
     with writing(index):
@@ -361,11 +415,17 @@ def _keep_good(vectors: VectorWriter, total: int) -> None:
             return
 
 
-def _read_journal(
-    text: str, pictured: list[_Pictured], stored: int
-) -> list[tuple[str | None, str | None, str | None]]:
+def picture_hash(path: Path) -> str | None:
+    """Hash of a picture file; None where it cannot be read."""
+    try:
+        return hashlib.sha256(read_bytes(path)).hexdigest()
+    except FactcheckError:
+        return None
+
+
+def _read_journal(text: str, pictured: list[_Pictured], stored: int) -> list[_Facts]:
     """What an earlier try found out about the first pictures, as far as all files have it."""
-    known: list[tuple[str | None, str | None, str | None]] = []
+    known: list[_Facts] = []
     for line, one in zip(text.splitlines(), pictured, strict=False):
         try:
             path, sha256, fingerprint, problem = json.loads(line)
@@ -378,18 +438,22 @@ def _read_journal(
     return known
 
 
-def _check(document: Document, number: int) -> None:
-    """Refuse what cannot be searched or stored.
+def _checked(document: Document, number: int) -> Document:
+    """A document as it is stored, a blank date counting as none.
 
     Raises:
-        InvalidInputError: There is no id or no text, half of a character, or an image that no file
-            can be called.
+        InvalidInputError: There is no id or no text, half of a character, a date that is none, or
+            an image that no file can be called.
     """
     if not document.id:
         raise InvalidInputError(f"document {number}: its id is empty")
     name = f"document {number} ('{document.id}')".encode(errors="replace").decode()
     if not document.text.strip():
         raise InvalidInputError(f"{name}: its text is empty")
+    if isinstance(document.date, str) and not document.date.strip():
+        document = replace(document, date=None)
+    if document.date is not None and not _is_day(document.date):
+        raise InvalidInputError(f"{name}: its date, {str(document.date)[:40]!r}, is not YYYY-MM-DD")
     image = None if document.image is None else str(document.image)
     for field in (*astuple(document)[:5], document.ocr, image):
         try:
@@ -399,6 +463,21 @@ def _check(document: Document, number: int) -> None:
             raise InvalidInputError(f"{name}: it holds half of a surrogate pair") from error
     if image is not None and "\0" in image:
         raise InvalidInputError(f"{name}: its image is not the name of a file")
+    return document
+
+
+def _is_day(value: object) -> bool:
+    """Whether a date is written YYYY-MM-DD: days are compared as texts, which is right for one way.
+
+    By itself the parser takes other ways of writing, and the pattern the 31st of February.
+    """
+    if not isinstance(value, str) or not _DAY.fullmatch(value):
+        return False
+    try:
+        date.fromisoformat(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:

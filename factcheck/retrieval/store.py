@@ -46,6 +46,11 @@ _SCHEMA = (
 
 _CHUNK = 500
 
+_DAY = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
+
+# Bytes of what `distinct.sketch` makes: of a text of a few words, and of any other.
+_SKETCHES = (0, 256)
+
 
 @dataclass(frozen=True)
 class PassageRow:
@@ -198,8 +203,11 @@ class MetadataReader:
                 an index.
         """
         self.path = path
+        self._documents = documents
         self._lock = threading.Lock()
         self._closed = False
+        self._known_images: np.ndarray | None = None
+        self._known_order: tuple[np.ndarray, np.ndarray] | None = None
         try:
             self._connection = sqlite3.connect(
                 f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False
@@ -234,6 +242,10 @@ class MetadataReader:
             if not 0 <= start < end <= len(text):
                 raise InvalidInputError(
                     f"{self.path}: passage {row} lies outside document '{identity}'"
+                )
+            if len(sketch) not in _SKETCHES:
+                raise InvalidInputError(
+                    f"{self.path}: damaged: the sketch of document '{identity}' is none"
                 )
             passage = Passage(identity, start, end, text[start:end])
             found[row] = PassageRow(passage, title, url, date, sketch)
@@ -270,6 +282,15 @@ class MetadataReader:
             [document_id],
         )
         return Document(document_id, *found[document_id]) if document_id in found else None
+
+    def picture_hash(self, document_id: str) -> str | None:
+        """Hash of the picture of a document; None if it has none or is not here."""
+        found = self._by_key(
+            "SELECT id, sha256 FROM documents "
+            "JOIN images ON document = documents.row WHERE id IN ({})",
+            [document_id],
+        )
+        return str(found[document_id][0]) if document_id in found else None
 
     def rows_of(self, document_ids: Iterable[str]) -> dict[str, int]:
         """Rows of those of the documents that are here, by id."""
@@ -317,18 +338,32 @@ class MetadataReader:
 
     def digests(self) -> list[tuple[int, bytes, str | None]]:
         """Of each document its row, its digest, and the hash of its picture's bytes."""
-        return self._rows(
+        found = self._rows(
             "SELECT documents.row, digest, sha256 FROM documents "
             "LEFT JOIN images ON document = documents.row"
         )
+        for row, _, _ in found:
+            if not 0 <= row < self._documents:
+                raise self._no_document(row)
+        return found
 
     def passage_documents(self) -> np.ndarray:
-        """(N,) int32, the document of each passage."""
-        return self._column("SELECT document FROM passages ORDER BY row")
+        """(N,) int32, the document of each passage.
+
+        Raises:
+            InvalidInputError: One of them is not there.
+        """
+        return self._document_rows("SELECT document FROM passages ORDER BY row")
 
     def image_documents(self) -> np.ndarray:
-        """(n,) int32, the document of each picture."""
-        return self._column("SELECT document FROM images ORDER BY row")
+        """(n,) int32, the document of each picture.
+
+        Raises:
+            InvalidInputError: One of them is not there.
+        """
+        if self._known_images is None:
+            self._known_images = self._document_rows("SELECT document FROM images ORDER BY row")
+        return self._known_images
 
     def fingerprints(self) -> list[str | None]:
         """The fingerprint of each picture, in hexadecimal."""
@@ -337,7 +372,7 @@ class MetadataReader:
     def published_after(self, day: str, undated: bool) -> np.ndarray:
         """Rows of documents that were published after a day, and of the undated if they count."""
         clause = "date > ? OR date IS NULL" if undated else "date > ?"
-        return self._column(f"SELECT row FROM documents WHERE {clause}", [day])
+        return self._document_rows(f"SELECT row FROM documents WHERE {clause}", [day])
 
     def hosts(self) -> list[str]:
         """The different hosts that documents are from."""
@@ -348,23 +383,64 @@ class MetadataReader:
 
     def from_hosts(self, hosts: Iterable[str]) -> np.ndarray:
         """Rows of documents that are from one of the hosts."""
-        found = [self._column("SELECT row FROM documents WHERE host = ?", [host]) for host in hosts]
+        statement = "SELECT row FROM documents WHERE host = ?"
+        found = [self._document_rows(statement, [host]) for host in hosts]
         return np.concatenate([np.zeros(0, dtype=np.int32), *found])
 
     def passages_of(self, rows: Iterable[int]) -> dict[int, list[int]]:
-        """All passages of documents, by the document's row."""
+        """All passages of documents, by the document's row.
+
+        Raises:
+            InvalidInputError: A document has none.
+        """
+        order, starts = self._passage_order()
         found: dict[int, list[int]] = {}
         for row in dict.fromkeys(rows):
-            found[row] = [
-                passage
-                for (passage,) in self._rows(
-                    "SELECT row FROM passages WHERE document = ? ORDER BY row", [row]
-                )
-            ]
+            found[row] = order[starts[row] : starts[row + 1]].tolist()
+            if not found[row]:
+                raise self._no_passage(row)
         return found
 
-    def _column(self, statement: str, values: Sequence[Any] = ()) -> np.ndarray:
-        return np.array([value for (value,) in self._rows(statement, values)], dtype=np.int32)
+    def check_references(self) -> None:
+        """Look whether rows point to rows that are there, which takes reading two tables.
+
+        Raises:
+            InvalidInputError: A passage or a picture is of no document, or a document has no
+                passage.
+        """
+        self.image_documents()
+        _, starts = self._passage_order()
+        bare = np.flatnonzero(np.diff(starts) == 0)
+        if bare.size:
+            raise self._no_passage(int(bare[0]))
+
+    def _passage_order(self) -> tuple[np.ndarray, np.ndarray]:
+        """(N,) the passages by document, and (n + 1,) where those of each document begin in it.
+
+        No index of the file leads from documents to passages: to look through all passages for each
+        document would take time by the square of their number.
+        """
+        if self._known_order is None:
+            documents = self.passage_documents()
+            order = np.argsort(documents, kind="stable").astype(np.int32)
+            starts = np.searchsorted(documents[order], np.arange(self._documents + 1))
+            self._known_order = order, starts
+        return self._known_order
+
+    def _document_rows(self, statement: str, values: Sequence[Any] = ()) -> np.ndarray:
+        """The rows of documents that a statement finds, each of which is there."""
+        found = [row for (row,) in self._rows(statement, values)]
+        documents = np.array(found, dtype=np.int64)
+        bad = np.flatnonzero((documents < 0) | (documents >= self._documents))
+        if bad.size:
+            raise self._no_document(int(documents[bad[0]]))
+        return documents.astype(np.int32)
+
+    def _no_passage(self, row: int) -> InvalidInputError:
+        return InvalidInputError(f"{self.path}: damaged: document {row} has no passage")
+
+    def _no_document(self, row: int) -> InvalidInputError:
+        return InvalidInputError(f"{self.path}: damaged: there is no document {row}")
 
     def _count(self, table: str) -> int:
         ((count,),) = self._rows(f"SELECT count(*) FROM {table}")
@@ -372,7 +448,7 @@ class MetadataReader:
 
     def _document(self, documents: dict[Any, Any], row: int) -> Any:
         if row not in documents:
-            raise InvalidInputError(f"{self.path}: damaged: there is no document {row}")
+            raise self._no_document(row)
         return documents[row]
 
     def _by_key(self, statement: str, keys: Iterable[Any]) -> dict[Any, tuple[Any, ...]]:
@@ -418,4 +494,14 @@ class MetadataReader:
                 raise InvalidInputError(
                     f"{self.path}: the table {table} has {count} rows, and the manifest says "
                     f"{length}"
+                )
+        lengths_made = ", ".join(map(str, _SKETCHES))
+        for problem, clause in (
+            ("sketch", f"length(sketch) NOT IN ({lengths_made})"),
+            ("date", f"date NOT GLOB '{_DAY}'"),
+        ):
+            # Of a NULL the second clause is NULL, which counts as false.
+            for (identity,) in self._rows(f"SELECT id FROM documents WHERE {clause} LIMIT 1"):
+                raise InvalidInputError(
+                    f"{self.path}: damaged: the {problem} of document '{identity}' is none"
                 )

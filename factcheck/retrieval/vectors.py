@@ -1,5 +1,6 @@
 """The vector and token files of an index, written, checked and read."""
 
+import math
 import struct
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +23,9 @@ _CONSTANT = 1 << 20
 # The norm of float32 vectors of unit length differs from 1 by far less.
 _TOLERANCE = 1e-2
 _CHECKED_AT_ONCE = 2**16
+
+# What numpy writes before the arrays of an index takes 128 bytes.
+_MAX_HEADER = 1024
 
 
 class VectorWriter:
@@ -208,21 +212,57 @@ def read_tokens(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
     Raises:
         InvalidInputError: The file is not an array of that shape.
     """
+    return map_array(path, "<f2", shape, f"a float16 array of shape {shape}")
+
+
+def map_array(path: Path, kind: str, shape: tuple[int | None, ...], what: str) -> np.ndarray:
+    """Map an array file of numpy into memory, once its header and size are what they must be.
+
+    `np.load` takes a file that does not begin like an array for an archive or a pickle, and maps
+    what the header says, which a stranger may have written.
+
+    Args:
+        path: The file.
+        kind: The type of its numbers, as numpy writes it.
+        shape: Its shape, None for an axis of any length.
+        what: What the file must be, for messages.
+
+    Returns:
+        The array, on disk until it is read.
+
+    Raises:
+        InvalidInputError: The file is not such an array.
+        OSError: It cannot be read.
+    """
+    found, fortran, dtype, start = _read_header(path)
+    if (
+        dtype != np.dtype(kind)
+        or (fortran and len(shape) > 1)
+        or len(found) != len(shape)
+        or any(wanted not in (None, length) for wanted, length in zip(shape, found, strict=True))
+    ):
+        raise InvalidInputError(f"{path}: not {what}")
+    if min(found) < 0 or path.stat().st_size != start + dtype.itemsize * math.prod(found):
+        raise InvalidInputError(f"{path}: its size is not that of an array of shape {found}")
+    return np.memmap(path, dtype=dtype, mode="r", offset=start, shape=found)
+
+
+def _read_header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    """Shape, order and type of an array file, and where its numbers begin."""
     try:
         with path.open("rb") as file:
             version = np.lib.format.read_magic(file)
             if version != (1, 0):
                 raise ValueError(f"version {version}")
-            header = np.lib.format.read_array_header_1_0(file)
-            start = file.tell()
-    except (ValueError, EOFError) as error:
+            shape, fortran, dtype = np.lib.format.read_array_header_1_0(
+                file, max_header_size=_MAX_HEADER
+            )
+            return shape, fortran, dtype, file.tell()
+    except OSError:
+        raise
+    except Exception as error:
+        # The header is read by Python's parser: of one bad byte there may come any error.
         raise InvalidInputError(f"{path}: not an array file of numpy") from error
-    if header != (shape, False, np.dtype("<f2")):
-        raise InvalidInputError(f"{path}: not a float16 array of shape {shape}")
-    if path.stat().st_size != start + 2 * shape[0] * shape[1] * shape[2]:
-        raise InvalidInputError(f"{path}: its size is not that of an array of shape {shape}")
-    array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    return array
 
 
 def nearest(

@@ -8,9 +8,9 @@ number read, each what was there when it opened the index.
 import hashlib
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib.metadata import version
-from itertools import count, islice
+from itertools import chain, count, islice
 from pathlib import Path
 
 import numpy as np
@@ -29,9 +29,10 @@ from factcheck.retrieval.manifest import (
     Segment,
     TextEncoderEntry,
     canonical_json,
+    check_folders,
     sync,
 )
-from factcheck.retrieval.segment import OpenSegment, file_entry
+from factcheck.retrieval.segment import OpenSegment, Tally, file_entry
 from factcheck.retrieval.segment_writer import (
     PASSAGES_AT_MOST,
     MergedSegment,
@@ -39,6 +40,7 @@ from factcheck.retrieval.segment_writer import (
     OnWarning,
     SegmentPlan,
     SegmentWriter,
+    picture_hash,
 )
 from factcheck.retrieval.store import StoredDocument
 from factcheck.settings import PassageSettings
@@ -160,12 +162,16 @@ class _Writer:
             folder: Where the index is.
             plan: How segments are written.
             shown: What the folder is called in messages.
+
+        Raises:
+            InvalidInputError: What is there is not an index that may be written to.
         """
         self._folder = folder
         self._plan = plan
         self._shown = shown
         there = (folder / MANIFEST).exists()
         self.manifest = Manifest.read(folder) if there else self._manifest([], 0)
+        check_folders(folder, self.manifest)
 
     def add(self, documents: Iterable[Document], replace: bool = False) -> None:
         """Add documents, in as many segments as they need, in one step.
@@ -178,14 +184,11 @@ class _Writer:
         opened = self._open_all()
         try:
             added: list[Segment] = []
-            for segment in self._segments(documents, [] if replace else opened):
+            numbered = enumerate(documents, start=1)
+            for segment in self._segments(numbered, [] if replace else opened):
                 added.append(segment)
             if replace:
-                fresh = {
-                    stored.document.id
-                    for one in self._open(added)
-                    for stored in one.metadata.documents()
-                }
+                fresh = {document_id for segment in added for document_id in self._ids_of(segment)}
                 kept = self._without(fresh, opened, must=False)
             else:
                 kept = self.manifest.segments
@@ -196,34 +199,58 @@ class _Writer:
                 one.close()
 
     def build(self, documents: Iterable[Document]) -> None:
-        """Add documents, a segment in a step; those that are in already are passed over."""
+        """Add documents, a segment in a step; those that are in already are passed over.
+
+        Of these the ones with another picture than when they were put in are put in anew: the index
+        is to be the one that a build from the beginning makes.
+        """
         opened = self._open_all()
         try:
-            rest = islice(documents, self.manifest.documents, None)
-            first = self.manifest.documents + 1
-            for segment in self._segments(rest, opened, first):
-                self._commit([*self.manifest.segments, segment])
+            numbered = enumerate(documents, start=1)
+            changed: dict[str, tuple[int, Document]] = {}
+            for number, document in islice(numbered, self.manifest.documents):
+                if _has_other_picture(document, opened):
+                    changed[document.id] = number, document
+                self._plan.on_progress("documents", number, None)
+            added: list[Segment] = []
+            anew: set[str] = set()
+            rest = chain(changed.values(), numbered)
+            for segment in self._segments(rest, opened, frozenset(changed)):
+                added.append(segment)
+                if len(anew) < len(changed):
+                    anew |= self._ids_of(segment) & changed.keys()
+                # Of all that is in anew, as the segments are open as they were at the beginning.
+                self._commit([*self._without(anew, opened, must=False), *added])
         finally:
             for one in opened:
                 one.close()
 
     def _segments(
-        self, documents: Iterable[Document], others: Sequence[OpenSegment], first: int = 1
+        self,
+        numbered: Iterator[tuple[int, Document]],
+        others: Sequence[OpenSegment],
+        again: frozenset[str] = frozenset(),
     ) -> Iterator[Segment]:
-        """Segments of documents, none of which may be in the segments that are open already."""
-        numbered = enumerate(documents, start=first)
-        opened = list(others)
+        """Segments of documents.
+
+        Args:
+            numbered: The documents with their numbers in the corpus.
+            others: Segments that are open already, which none of them may be in.
+            again: Ids of those that may be in them all the same.
+        """
+        opened: list[OpenSegment] = []
         written: list[Segment] = []
 
         def taken(document_id: str) -> bool:
             return any(
                 one.counts(row)
-                for one in opened
+                for one in (*(() if document_id in again else others), *opened)
                 for row in one.metadata.rows_of([document_id]).values()
             )
 
         while True:
-            folder = self._folder / SEGMENTS / self._next_name(written)
+            names = [*(one.entry for one in others), *written]
+            folder = self._folder / SEGMENTS / self._next_name(names)
             segment = SegmentWriter(self._shown, folder, self._plan).write(numbered, taken)
             if segment is None:
                 return
@@ -244,6 +271,9 @@ class _Writer:
         """Write all that counts into new segments."""
         opened = self._open_all()
         try:
+            for one in opened:
+                # A picture of no document would be lost without a word.
+                one.metadata.check_references()
             stored = _living(opened)
             added: list[Segment] = []
             while True:
@@ -288,6 +318,7 @@ class _Writer:
         name = f"deleted-{self.manifest.generation + 1:06}.npy"
         path = one.folder / name
         with writing(self._shown):
+            path.unlink(missing_ok=True)
             np.save(path, deleted, allow_pickle=False)
             sync(path)
             sync(one.folder)
@@ -308,17 +339,9 @@ class _Writer:
 
     def _manifest(self, segments: Sequence[Segment], generation: int) -> Manifest:
         text, image = self._plan.encoders.text, self._plan.encoders.image
-        corpus: list[str] = []
-        documents = passages = images = 0
+        tally = Tally()
         for one in self._open(segments):
-            alive = np.ones(one.entry.documents, dtype=bool)
-            alive[one.deleted] = False
-            for row, digest, picture in one.metadata.digests():
-                if alive[row]:
-                    corpus.append((digest + (picture or "").encode()).hex())
-            documents += int(alive.sum())
-            passages += int(alive[one.metadata.passage_documents()].sum())
-            images += int(alive[one.metadata.image_documents()].sum())
+            tally.add(one)
             one.close()
         return Manifest(
             generation=generation + 1,
@@ -330,10 +353,10 @@ class _Writer:
                 tokens=image.tokens,
             ),
             passage=self._plan.cut,
-            corpus_sha256=hashlib.sha256(canonical_json(sorted(corpus))).hexdigest(),
-            documents=documents,
-            passages=passages,
-            images=images,
+            corpus_sha256=tally.corpus_sha256,
+            documents=tally.documents,
+            passages=tally.passages,
+            images=tally.images,
             segments=list(segments),
             libraries={name: version(name) for name in _LIBRARIES},
         )
@@ -345,9 +368,27 @@ class _Writer:
         for segment in segments:
             yield OpenSegment(self._folder, self._plan.encoders, segment, thorough=False)
 
+    def _ids_of(self, segment: Segment) -> set[str]:
+        with closing(next(self._open([segment]))) as one:
+            return {stored.document.id for stored in one.metadata.documents()}
+
     def _next_name(self, added: Sequence[Segment]) -> str:
         used = {segment.name for segment in (*self.manifest.segments, *added)}
         return next(name for n in count(1) if (name := f"{n:06}") not in used)
+
+
+def _has_other_picture(document: Document, opened: Sequence[OpenSegment]) -> bool:
+    """Whether a document's picture is not the one that it went in with, or without."""
+    if document.image is None:
+        return False
+    hashes = (
+        one.metadata.picture_hash(document.id)
+        for one in opened
+        for row in one.metadata.rows_of([document.id]).values()
+        if one.counts(row)
+    )
+    stored = next(hashes, None)
+    return picture_hash(Path(document.image)) != stored
 
 
 def _living(opened: Sequence[OpenSegment]) -> Iterator[tuple[OpenSegment, StoredDocument]]:
