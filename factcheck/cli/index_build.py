@@ -39,7 +39,8 @@ def build(
 
     start = perf_counter()
     documents = iterate_corpus(corpus)
-    key = corpus_key(corpus) if corpus.exists() else None
+    # A pipe can be read only once.
+    key = corpus_key(corpus) if corpus.is_file() or corpus.is_dir() else None
 
     from factcheck.encoders import Encoders
     from factcheck.retrieval import EvidenceIndex

@@ -77,6 +77,7 @@ Rerank = Annotated[
     typer.Option(
         "--rerank",
         min=0,
+        max=1000,  # as in SearchSettings
         help="Passages that the text relation encoder puts in order; 0 for none.",
         metavar="N",
     ),

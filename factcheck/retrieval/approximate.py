@@ -23,10 +23,13 @@ EXACT_UP_TO = 100_000
 """A part of at most so many passages is searched exactly."""
 
 FACTORY = re.compile(
-    r"Flat|(OPQ\d{1,3},)?IVF\d{1,6},(Flat|SQ8|PQ\d{1,3}(x\d{1,2})?)"
-    r"|HNSW\d{1,3}(,(Flat|SQ8|PQ\d{1,3}(x\d{1,2})?))?"
+    r"Flat|(OPQ[1-9]\d{0,2},)?IVF[1-9]\d{0,5},(Flat|SQ8|PQ[1-9]\d{0,2}(x[1-8])?)"
+    r"|HNSW([2-9]|[1-9]\d{1,2})(,(Flat|SQ8))?"
 )
-"""The indices that may be asked for, as `faiss.index_factory` names them."""
+"""The indices that may be asked for, as `faiss.index_factory` names them.
+
+FAISS ends the process over a graph of fewer than 2 links or a code of 0 bits, does not get done in
+minutes with a code of 10 bits, and makes a graph of product codes by distance, not by cosine."""
 
 _SEED = 1234
 _TRAINED_ON = 64
@@ -63,8 +66,9 @@ def check_factory(factory: str) -> str:
     """
     if not FACTORY.fullmatch(factory):
         raise UsageError(
-            f"{factory[:40]!r} is no index that can be built here: Flat, or IVF or HNSW with Flat, "
-            "SQ8 or PQ, as FAISS's index factory writes them"
+            f"{factory[:40]!r} is no index that can be built here: Flat, or IVF (from 1 list) with "
+            "Flat, SQ8 or PQ (of 1 to 8 bits), or HNSW (from 2 links) with Flat or SQ8, as FAISS's "
+            "index factory writes them"
         )
     return factory
 

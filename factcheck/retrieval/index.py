@@ -217,6 +217,13 @@ class EvidenceIndex(IndexReader):
             UsageError: Another process is writing.
             RunError: The disk is full or cannot be written.
         """
+        for document_id in document_ids:
+            # SQLite cannot be asked for it, nor can it be in an index.
+            if not _is_unicode(document_id):
+                shown = document_id.encode(errors="backslashreplace").decode()
+                raise InvalidInputError(
+                    f"{self.folder}: no document '{shown}' in the index; nothing was deleted"
+                )
         plan = writer.plan_for(self.encoders, self.manifest.passage)
         writer.delete_documents(document_ids, self.folder, plan)
         return self.open(self.folder, self.encoders)

@@ -7,12 +7,15 @@ the verdict says so.
 
 import hashlib
 import re
+import unicodedata
 from dataclasses import dataclass
+from datetime import date
+from encodings.idna import nameprep
 from pathlib import Path
 from typing import Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote
 
-from factcheck.errors import InvalidInputError, MissingResourceError
+from factcheck.errors import InvalidInputError, MissingResourceError, UsageError
 
 FACT_CHECKERS = "fact-checkers"
 """Name of the list of domains that the package carries."""
@@ -20,6 +23,14 @@ FACT_CHECKERS = "fact-checkers"
 _FACT_CHECKERS_FILE = Path(__file__).parent / "fact_check_domains.txt"
 _MAX_BYTES = 2**20
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
+# Browsers take any number of slashes, and none, after the schemes that they know hosts of.
+_SCHEME = re.compile(r"(?:https?|wss?|ftp):/*|(?:[a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
+# Nor do they read control characters and spaces around an address, and lines within it.
+_AROUND = "".join(map(chr, range(33)))
+_WITHIN = re.compile(r"[\t\n\r]")
+_DOT = re.compile("[.\u3002\uff0e\uff61]")
+_LONGEST_HOST = 253
+_LONGEST_LABEL = 63
 
 Undated = Literal["drop", "keep"]
 """What becomes of a document without a date when only earlier ones may be used."""
@@ -30,9 +41,12 @@ class SourcePolicy:
     """Which documents a search may use.
 
     Attributes:
-        as_of: The last day of publication, YYYY-MM-DD; None for any.
+        as_of: The last day of publication, as YYYY-MM-DD whatever way of ISO 8601 it was given in;
+            None for any.
         undated: What becomes of documents without a date where there is such a day.
-        blocked: Domains that are kept out, with all their subdomains.
+        blocked: Domains that are kept out, with all their subdomains. A document without an
+            address, or whose address has no host that a browser would find, is from none of them
+            and stays; a host that is no name by the rules is compared as it is written.
         blocked_name: What their list is called.
     """
 
@@ -40,6 +54,21 @@ class SourcePolicy:
     undated: Undated = "drop"
     blocked: frozenset[str] = frozenset()
     blocked_name: str | None = None
+
+    def __post_init__(self) -> None:
+        """Write the day as dates in an index are.
+
+        Raises:
+            UsageError: It is none.
+        """
+        if self.as_of is None:
+            return
+        try:
+            day = date.fromisoformat(self.as_of).isoformat()
+        except (TypeError, ValueError):
+            shown = repr(self.as_of)[:40]
+            raise UsageError(f"as_of: {shown} is not a date as YYYY-MM-DD") from None
+        object.__setattr__(self, "as_of", day)
 
     @property
     def allows_all(self) -> bool:
@@ -70,6 +99,7 @@ class SourcePolicy:
             block: `fact-checkers` for the list in the package, or a file of domains.
 
         Raises:
+            UsageError: The day is none.
             MissingResourceError: The file cannot be read.
             InvalidInputError: It is no list of domains.
         """
@@ -79,15 +109,21 @@ class SourcePolicy:
 
 
 def host_of(url: str | None) -> str | None:
-    """The host name in an address, lower-case and in ASCII; None where there is none."""
+    """The host name in an address, lower-case and in ASCII; None where there is none.
+
+    It is the host that a browser would go to, however the address is written: who may not be quoted
+    must not get in by an odd one.
+    """
     if not url:
         return None
-    text = url.strip()
-    try:
-        host = urlsplit(text if "//" in text else f"//{text}").hostname
-    except ValueError:
-        return None
-    return _ascii(host) if host else None
+    text = _WITHIN.sub("", url.strip().strip(_AROUND)).replace("\\", "/")
+    scheme = _SCHEME.match(text)
+    authority = re.split("[/?#]", text[scheme.end() if scheme else 0 :], maxsplit=1)[0]
+    host = authority.rpartition("@")[2]
+    if host.startswith("["):
+        address, closed, _ = host[1:].partition("]")
+        return (address.lower() or None) if closed else None
+    return _ascii(unquote(host.partition(":")[0])) or None
 
 
 def read_domains(block: str | Path) -> frozenset[str]:
@@ -120,16 +156,31 @@ def read_domains(block: str | Path) -> frozenset[str]:
         domain = host_of(entry) or ""
         if not all(_LABEL.fullmatch(label) for label in domain.split(".")):
             raise InvalidInputError(f"{path}, line {number}: {entry[:80]!r} is not a domain")
-        domains.add(domain.removeprefix("www."))
+        # www.com is a domain itself, and com would be far more than was meant.
+        domains.add(domain.removeprefix("www.") if domain.count(".") > 1 else domain)
     if not domains:
         raise InvalidInputError(f"{path}: the list has no domains")
     return frozenset(domains)
 
 
 def _ascii(host: str) -> str:
-    host = host.rstrip(".").lower()
+    host = host.lower()
+    # IDNA takes time that grows with the square of a label, and no name is longer than this.
+    if len(host) <= _LONGEST_HOST:
+        host = unicodedata.normalize("NFKC", host).lower()
+        labels = [_ascii_label(label) for label in _DOT.split(host)]
+    else:
+        labels = _DOT.split(host)
+    return ".".join(labels).rstrip(".")
+
+
+def _ascii_label(label: str) -> str:
+    if len(label) > _LONGEST_LABEL:
+        return label
     try:
-        return host.encode("idna").decode("ascii")
+        # What is invisible is left out first: of a label of nothing else IDNA makes an error.
+        label = nameprep(label)
+        return label.encode("idna").decode("ascii")
     except UnicodeError:
         # What is no name by the rules can still be compared as it is.
-        return host
+        return label

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 # heavily edited copy is nearly always among the 200 of highest cosine, far less often the first.
 _PICTURES_COMPARED = 200
 
+# So many are asked of a channel at most where those it proposed were copies.
+_PROPOSED_AT_MOST = 10_000
+
 # Of so many passages of a picture's document the one most like the claim is looked for.
 _PASSAGES_OF_A_DOCUMENT = 64
 
@@ -81,7 +84,38 @@ def hybrid_search(
     Returns:
         For each query its hits, best first.
     """
+    depth = max(settings.rerank, 2 * k + 20) if settings.distinct else max(settings.rerank, k)
     wanted = max(settings.candidates, k)
+    at_most = max(wanted, min(len(index), _PROPOSED_AT_MOST))
+    found: list[list[Hit]] = [[] for _ in queries]
+    asking = list(range(len(queries)))
+    while asking:
+        rankings = _ask(index, [queries[i] for i in asking], wanted, settings, policy)
+        hits = _folded(index, [queries[i] for i in asking], rankings, depth, settings)
+        for i, own in zip(asking, hits, strict=True):
+            found[i] = own
+        if wanted == at_most:
+            break
+        # Where copies took the places of the rest, channels that have more are asked for more.
+        asking = [
+            i
+            for i, ranking in zip(asking, rankings, strict=True)
+            if len(found[i]) < k and any(len(rows) >= wanted for rows in ranking.values())
+        ]
+        wanted = min(2 * wanted, at_most)
+    if reranker is not None and settings.rerank:
+        found = reranker.order([query.text for query in queries], found, settings.rerank)
+    return [own[:k] for own in found]
+
+
+def _ask(
+    index: "IndexReader",
+    queries: Sequence[Query],
+    wanted: int,
+    settings: SearchSettings,
+    policy: SourcePolicy,
+) -> list[dict[str, Ranking]]:
+    """For each query what each channel proposes."""
     rankings: list[dict[str, Ranking]] = [{} for _ in queries]
     if "dense" in settings.channels:
         _each(rankings, "dense", queries, lambda q: q.vector, index.nearest, wanted, policy)
@@ -93,18 +127,7 @@ def hybrid_search(
         for ranking, query in zip(rankings, queries, strict=True):
             if query.picture is not None:
                 ranking["image"] = _by_picture(index, query, wanted, policy)
-    fused = [_fuse(ranking, settings.rank_constant) for ranking in rankings]
-    # Enough that k are left when copies are gone, and no more than the channels proposed.
-    depth = max(settings.rerank, 2 * k + 20) if settings.distinct else max(settings.rerank, k)
-    heads = [list(scores)[:depth] for scores in fused]
-    stored = index.passages_at({row for head in heads for row in head})
-    found = [
-        _hits(index, query, head, stored, scores, ranking, settings)
-        for query, head, scores, ranking in zip(queries, heads, fused, rankings, strict=True)
-    ]
-    if reranker is not None and settings.rerank:
-        found = reranker.order([query.text for query in queries], found, settings.rerank)
-    return [hits[:k] for hits in found]
+    return rankings
 
 
 def _each(
@@ -162,42 +185,86 @@ def _fuse(rankings: dict[str, Ranking], constant: int) -> dict[int, float]:
     return dict(sorted(scores.items(), key=lambda item: (-item[1], item[0])))
 
 
+def _folded(
+    index: "IndexReader",
+    queries: Sequence[Query],
+    rankings: Sequence[dict[str, Ranking]],
+    depth: int,
+    settings: SearchSettings,
+) -> list[list[Hit]]:
+    """For each query its first hits in their fused order, copies folded into the first of them."""
+    fused = [_fuse(ranking, settings.rank_constant) for ranking in rankings]
+    # What has no copies needs no more than these, and they are read for all queries at once.
+    stored = index.passages_at({row for scores in fused for row in list(scores)[:depth]})
+    hits = []
+    for query, scores, ranking in zip(queries, fused, rankings, strict=True):
+        if settings.distinct:
+            copies = _distinct(index, list(scores), stored, depth)
+        else:
+            copies = dict.fromkeys(list(scores)[:depth], ())
+        hits.append(_hits(index, query, copies, stored, scores, ranking))
+    return hits
+
+
+def _distinct(
+    index: "IndexReader", rows: Sequence[int], stored: dict[int, PassageRow], depth: int
+) -> dict[int, tuple[str, ...]]:
+    """The first rows of a ranking that count, with the documents that carry copies of them.
+
+    Args:
+        index: Where the passages are.
+        rows: The ranking.
+        stored: Passages of it that were read already; others that are needed are added.
+        depth: Rows that are wanted.
+    """
+    size = depth
+    while True:
+        head = rows[:size]
+        stored |= index.passages_at([row for row in head if row not in stored])
+        documents = [stored[row].passage.document_id for row in head]
+        kept = first_of_each(
+            documents,
+            [stored[row].passage.text for row in head],
+            [stored[row].sketch for row in head],
+            lambda document_id: index.document(document_id).text,
+        )
+        if len(kept) >= depth or size >= len(rows):
+            break
+        size *= 2
+    return {
+        head[place]: tuple(
+            dict.fromkeys(
+                documents[other] for other in repeats if documents[other] != documents[place]
+            )
+        )
+        for place, repeats in list(kept.items())[:depth]
+    }
+
+
 def _hits(
     index: "IndexReader",
     query: Query,
-    rows: Sequence[int],
+    copies: dict[int, tuple[str, ...]],
     stored: dict[int, PassageRow],
     fused: dict[int, float],
     rankings: dict[str, Ranking],
-    settings: SearchSettings,
 ) -> list[Hit]:
-    """The hits of one query in their fused order, copies folded into the first of them."""
+    """The hits of one query: rows, best first, each with the documents that carry copies of it."""
     places: dict[int, dict[str, Found]] = defaultdict(dict)
     for channel, ranking in rankings.items():
         for rank, (row, score) in enumerate(ranking, start=1):
             places[row][channel] = Found(rank, score)
+    rows = list(copies)
     if query.vector is not None:
         cosines = np.clip(index.passage_vectors(rows) @ query.vector, -1, 1)
     else:
         cosines = np.array([places[row]["image"].score for row in rows])
-    hits = [
+    return [
         replace(
             Hit.of(row, stored[row], float(cosine)),
             fused=fused[row],
             channels=places[row],
+            copies=copies[row],
         )
         for row, cosine in zip(rows, cosines, strict=True)
     ]
-    if not settings.distinct:
-        return hits
-    kept = first_of_each(
-        [hit.document_id for hit in hits],
-        [hit.passage.text for hit in hits],
-        [stored[row].sketch for row in rows],
-    )
-    folded = []
-    for place, repeats in kept.items():
-        own = hits[place].document_id
-        copies = dict.fromkeys(hits[other].document_id for other in repeats)
-        folded.append(replace(hits[place], copies=tuple(id for id in copies if id != own)))
-    return folded

@@ -1,9 +1,12 @@
 """`factcheck index build` and `factcheck index search`."""
 
+import json
+import os
 from pathlib import Path
 
 import pytest
 
+from factcheck.settings import SearchSettings
 from tests.cli.conftest import Command, write_lines
 
 
@@ -128,6 +131,43 @@ def test_a_search_says_who_found_what_and_keeps_to_its_policy(
     assert missing.code == 4
     assert "none.txt" in missing.err
     assert command("index", "search", "--index", index, *tiny).code == 2
+
+
+def test_a_number_of_passages_to_reread_has_a_border(
+    command: Command, index: Path, tiny: list[object]
+) -> None:
+    base = ["index", "search", "Closed bridge", "--index", index, *tiny]
+    wrong = command(*base, "--rerank", 1001)
+    assert (wrong.code, wrong.out) == (2, "")
+    assert "'--rerank'" in wrong.err
+    assert "1000" in wrong.err
+    assert command(*base, "--rerank", SearchSettings(rerank=1000).rerank).code == 0
+
+
+def test_an_id_that_is_no_text_is_not_in_the_index(
+    command: Command, corpus: Path, tiny: list[object], tmp_path: Path
+) -> None:
+    out = tmp_path / "news.index"
+    assert command("index", "build", corpus, "--out", out, *tiny).code == 0
+    # What a shell hands over for a byte that is not UTF-8.
+    wrong = command("index", "delete", "--index", out, "bridge", "\udcff", *tiny)
+    assert (wrong.code, wrong.out) == (5, "")
+    assert "no document '\\udcff' in the index; nothing was deleted" in wrong.err
+    assert "4 documents" in command("index", "info", "--index", out).out
+
+
+def test_an_index_is_built_from_a_pipe(
+    command: Command, tiny: list[object], tmp_path: Path
+) -> None:
+    reads, writes = os.pipe()
+    with os.fdopen(writes, "w") as pipe:
+        for number in range(3):
+            pipe.write(json.dumps({"id": f"{number}", "text": "A bridge was closed."}) + "\n")
+    out = tmp_path / "i"
+    built = command("index", "build", f"/dev/fd/{reads}", "--out", out, *tiny, "--json")
+    os.close(reads)
+    assert (built.code, built.err) == (0, "")
+    assert built.envelope["result"]["documents"] == 3
 
 
 def test_an_engine_is_known_by_name(

@@ -40,6 +40,27 @@ def test_only_known_kinds_are_built(factory: str) -> None:
         check_factory(factory)
 
 
+@pytest.mark.parametrize(
+    "factory",
+    [
+        *("HNSW0", "HNSW1", "HNSW01", "HNSW1,SQ8", "IVF0,Flat", "IVF01,Flat", "OPQ0,IVF2,Flat"),
+        *("IVF2,PQ0", "HNSW8,PQ0", "IVF2,PQ8x0", "HNSW8,PQ8x0", "IVF2,PQ8x10", "IVF2,PQ8x24"),
+        "HNSW8,PQ8",  # which could be built, but not read
+    ],
+)
+def test_what_faiss_cannot_make_here_is_refused(factory: str) -> None:
+    with pytest.raises(UsageError, match="is no index that can be built here"):
+        check_factory(factory)
+
+
+@pytest.mark.parametrize("factory", ["HNSW2", "HNSW2,SQ8", "IVF1,PQ1x8", "IVF1,PQ4x1", "IVF1,SQ8"])
+def test_what_is_at_the_border_can_be_built(factory: str, tmp_path: Path) -> None:
+    vectors = faiss.IndexFlatIP(32)
+    vectors.add(_clustered(500))
+    assert 0 <= build_approximate(vectors, check_factory(factory), tmp_path / "index") <= 1
+    read_approximate(tmp_path / "index", vectors)
+
+
 @pytest.mark.parametrize("factory", ["IVF32,PQ8", "HNSW16", "OPQ8,IVF32,PQ8", "IVF32,SQ8"])
 def test_cosines_are_exact_and_filters_hold(factory: str, tmp_path: Path) -> None:
     vectors = faiss.IndexFlatIP(32)

@@ -1,10 +1,11 @@
 """Lists of domains, and hosts in addresses."""
 
+import time
 from pathlib import Path
 
 import pytest
 
-from factcheck.errors import InvalidInputError, MissingResourceError
+from factcheck.errors import InvalidInputError, MissingResourceError, UsageError
 from factcheck.retrieval import SourcePolicy
 from factcheck.retrieval.policy import host_of, read_domains
 
@@ -22,11 +23,69 @@ from factcheck.retrieval.policy import host_of, read_domains
         ("https://[broken/", None),
         ("", None),
         (None, None),
-        ("https:///path", None),
+        ("https:///path", "path"),
+        ("file:///path", None),
+        ("ftp://example.org/x", "example.org"),
+        ("app+x.y://example.org/x", "example.org"),
+        ("example.org:8080/x", "example.org"),
+        ("example.org/fact?ref=https://x.example/", "example.org"),
+        ("www.example.org/a//b", "www.example.org"),
+        ("https://example.org\u3002/x", "example.org"),
+        ("https://example\uff0eorg/", "example.org"),
+        ("https://example.org.\u00ad/", "example.org"),
+        ("https:/example.org/x", "example.org"),
+        ("HTTPS:example.org/x", "example.org"),
+        ("https:\\\\example.org\\x", "example.org"),
+        ("https://example.org\\@other.example/", "example.org"),
+        ("https://other.example@example.org/", "example.org"),
+        ("https://example%2eorg/", "example.org"),
+        ("https://\uff45xample.org/", "example.org"),
+        ("https://exa\u00admple.org/", "example.org"),
+        ("\x00 ht\ntps://exam\tple.org\x1f", "example.org"),
+        (f"https://{'a' * 64}.\uff45xample.org/", f"{'a' * 64}.example.org"),
+        (f"https://{'a.' * 127}example.org\u3002/", f"{'a.' * 127}example.org"),
     ],
 )
 def test_a_host_is_read_as_browsers_do(url: str | None, host: str | None) -> None:
     assert host_of(url) == host
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "".join(chr(0x4E00 + i) for i in range(8000)),
+        "\u00fc." * 12_000,
+        "a\u0301\u0323" + "\u0301\u0323" * 12_000,
+        "%e2%80%a4" * 4000,
+        "a" + " " * 36_000,
+        "@" * 36_000,
+        "https:" * 6000,
+    ],
+)
+def test_no_address_takes_long(host: str) -> None:
+    start = time.perf_counter()
+    assert host_of(f"https://{host}.org/") is not None
+    assert time.perf_counter() - start < 1
+
+
+@pytest.mark.parametrize("day", ["20200102", "2020-W01-4", "2020-01-02"])
+def test_a_day_is_written_as_dates_in_an_index_are(day: str) -> None:
+    assert SourcePolicy(day).as_of == SourcePolicy.of(day).as_of == "2020-01-02"
+    assert SourcePolicy(day) == SourcePolicy("2020-01-02")
+
+
+@pytest.mark.parametrize("day", ["", "May", "2020-13-01", "2020-01-02T00:00", "x" * 100, 2020])
+def test_what_is_no_day_is_refused(day: str) -> None:
+    with pytest.raises(UsageError, match=r"^as_of: .{2,40} is not a date as YYYY-MM-DD"):
+        SourcePolicy(day)
+
+
+def test_www_is_no_part_of_a_domain_unless_nothing_else_is(tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    path.write_text("www.com\nwww.a.example\nhttps:/www.b.example\n")
+    assert read_domains(path) == {"www.com", "a.example", "b.example"}
+    assert not SourcePolicy.of(block=path).blocks("other.com")
+    assert SourcePolicy.of(block=path).blocks("x.www.com")
 
 
 def test_a_list_has_domains_comments_and_subdomains(tmp_path: Path) -> None:

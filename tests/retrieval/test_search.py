@@ -1,5 +1,6 @@
 """Hybrid search: what each channel finds, how they are fused, reranked, and what counts once."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +11,13 @@ from PIL import Image
 from factcheck.encoders import Encoders
 from factcheck.errors import InvalidInputError
 from factcheck.records import Claim, Document
-from factcheck.retrieval import EvidenceIndex, SourcePolicy
+from factcheck.retrieval import EvidenceIndex, Query, SourcePolicy
 from factcheck.retrieval.distinct import first_of_each, same_article, sketch
 from factcheck.retrieval.lexical import words_of
+from factcheck.retrieval.reader import IndexReader
+from factcheck.retrieval.rerank import Reranker
 from factcheck.settings import Channel, SearchSettings
+from tests.retrieval.test_distinct import PARTS
 
 FUSED = SearchSettings(rerank=0)
 
@@ -83,7 +87,7 @@ def test_a_claim_that_is_only_a_picture_finds_where_it_was_seen(
 def test_reposts_come_before_pictures_that_only_look_alike(
     index: EvidenceIndex, encoders: Encoders, photographs: Path
 ) -> None:
-    from factcheck.retrieval import Query, picture_fingerprint
+    from factcheck.retrieval import picture_fingerprint
 
     # The tokens of one picture with the fingerprint of another.
     tokens = encoders.pictures([photographs / "01.png"]).tokens[0]
@@ -110,8 +114,6 @@ def test_the_text_relation_encoder_puts_the_first_in_order(
 def test_pictures_are_ordered_by_how_much_of_the_query_they_show(
     index: EvidenceIndex, encoders: Encoders, photographs: Path
 ) -> None:
-    from factcheck.retrieval import Query
-
     found = encoders.pictures([photographs / "01.png", photographs / "00.jpg"])
     coffee, rocket = found.tokens[found.rows]
     # Nearly all of one picture, and a token like another that outweighs the rest in the mean.
@@ -187,6 +189,99 @@ def test_copies_and_near_duplicates_count_once(encoders: Encoders, tmp_path: Pat
         assert len(everything) == 4
 
 
+WIRE = "The river Elva burst its banks on Friday and flooded the old town of Marn, the mayor said."
+DENIAL = "The mayor of Marn denied on Saturday that the Elva had flooded the old town."
+HISTORY = "The Elva last flooded Marn in 1954, when the bridge was swept away."
+
+
+@pytest.fixture(scope="module")
+def flooded(encoders: Encoders, tmp_path_factory: pytest.TempPathFactory) -> EvidenceIndex:
+    """A story of an agency in sixty papers, and two documents that say something else."""
+    documents = [Document(f"wire-{i}", f"{WIRE} So paper {'x' * i} writes.") for i in range(60)]
+    documents += [Document("denial", DENIAL), Document("history", HISTORY)]
+    return EvidenceIndex.build(documents, tmp_path_factory.mktemp("flooded") / "i", encoders)
+
+
+@pytest.mark.parametrize("settings", [FUSED, SearchSettings(), only("dense"), only("lexical")])
+def test_copies_do_not_take_the_place_of_what_else_there_is(
+    flooded: EvidenceIndex, settings: SearchSettings
+) -> None:
+    claim = Claim("The river Elva burst its banks on Friday and flooded the old town of Marn.")
+    for k in (2, 5):
+        hits = {hit.document_id: hit for hit in flooded.search(claim, k, settings)}
+        copied = next(name for name in hits if name.startswith("wire-"))
+        others = {"denial", "history"} if k == 5 else set(hits) - {copied}
+        assert hits.keys() == {copied, *others}
+        assert len(others) == min(k - 1, 2)
+        assert len(hits[copied].copies) == 59 or k == 2
+    everything = flooded.search(claim, 5, replace_distinct(settings))
+    assert len(everything) == 5
+    other = Claim("The bridge of Marn was swept away in 1954.")
+    together = flooded.search_many([claim, other], 3, settings)
+    assert [len(hits) for hits in together] == [3, 3]
+
+
+def test_what_is_ranked_below_copies_is_reread(encoders: Encoders, tmp_path: Path) -> None:
+    documents = [Document(f"wire-{i}", f"{WIRE} So paper {'x' * i} writes.") for i in range(30)]
+    documents += [Document("denial", DENIAL), Document("history", HISTORY)]
+    with EvidenceIndex.build(documents, tmp_path / "i", encoders) as index:
+        hits = index.search(Claim(WIRE), 3, SearchSettings(rerank=3))
+    assert len(hits) == 3
+    # Thirty copies are the first thirty of the fused list, of which only 26 used to be looked at.
+    assert {"denial", "history"} < {hit.document_id for hit in hits}
+    assert None not in [hit.reranked for hit in hits]
+
+
+def test_passages_are_reread_once_and_channels_asked_no_more_than_needed(
+    flooded: EvidenceIndex, index: EvidenceIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    nearest = IndexReader.nearest
+
+    def counted(self: IndexReader, vectors: np.ndarray, k: int, policy: SourcePolicy) -> object:
+        asked.append(k)
+        return nearest(self, vectors, k, policy)
+
+    monkeypatch.setattr(IndexReader, "nearest", counted)
+    read: list[int] = []
+    weights = np.array([1.0, 0.0, 0.0, 0.0])
+
+    def relevances(pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+        read.append(len(pairs))
+        return np.zeros(len(pairs))
+
+    def search(where: EvidenceIndex, settings: SearchSettings, k: int) -> None:
+        vector = where.encoders.texts([WIRE])[0]
+        where.search_queries(
+            [Query(WIRE, vector)], k, settings, reranker=Reranker(relevances, weights, "0" * 64)
+        )
+
+    small = SearchSettings(channels=("dense",), candidates=8)
+    search(flooded, small, 2)
+    assert asked == [8, 16, 32, 62]
+    assert len(read) == 1
+    asked.clear()
+    search(flooded, small, 1)
+    search(flooded, replace_distinct(small), 4)
+    # Six different documents: a channel that gives all it has is not asked again.
+    search(index, SearchSettings(channels=("dense",), candidates=5), 5)
+    assert asked == [8, 8, 5]
+
+
+def test_a_copy_with_another_number_is_found(encoders: Encoders, tmp_path: Path) -> None:
+    story = " ".join(PARTS)
+    altered = story.replace("that 12 people", "that 112 people")
+    documents = [Document("article", story), Document("altered", altered)]
+    with EvidenceIndex.build(documents, tmp_path / "i", encoders) as index:
+        for settings in (SearchSettings(), FUSED):
+            claim = Claim("The ferry Aurora sank on Monday: 112 dead.")
+            hits = index.search(claim, 10, settings)
+            texts = [hit.passage.text for hit in hits]
+            assert any("that 112 people" in text for text in texts)
+            assert any("that 12 people" in text for text in texts)
+            assert len(texts) == len(set(texts))
+
+
 def replace_distinct(settings: SearchSettings) -> SearchSettings:
     return settings.model_copy(update={"distinct": False})
 
@@ -197,9 +292,10 @@ def test_passages_of_a_copy_repeat_the_article() -> None:
     ids, texts = ["a", "b", "c"], [halves[0], halves[1], "Something else stands in this text."]
     assert same_article(sketch(ARTICLE), copied)
     sketches = [sketch(ARTICLE), copied, sketch(texts[2] * 3)]
-    assert first_of_each(ids, texts, sketches) == {0: [1], 2: []}
+    whole = {"a": ARTICLE}.__getitem__
+    assert first_of_each(ids, texts, sketches, whole) == {0: [1], 2: []}
     # Two parts of one document both count.
-    assert first_of_each(["a", "a", "c"], texts, sketches) == {0: [], 1: [], 2: []}
+    assert first_of_each(["a", "a", "c"], texts, sketches, whole) == {0: [], 1: [], 2: []}
     assert not same_article(sketch(ARTICLE), sketch(ARTICLE[::-1]))
     assert sketch("Too few words.") == b""
 
