@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ from factcheck.encoders import Encoders
 from factcheck.encoders.encoders import PictureEncodings
 from factcheck.errors import InvalidInputError
 from factcheck.fusion.inputs import FusionInputs, PassageVectors, best_first
+from factcheck.pictures import read_bytes
 from factcheck.records import CitedImage, CitedPassage, Claim, Document, Evidence
 from factcheck.retrieval import (
     Hit,
@@ -34,7 +36,9 @@ if TYPE_CHECKING:
     from factcheck.retrieval import EvidenceIndex
 
 MAX_CLAIM_CHARACTERS = 10_000
-"""A claim longer than this is refused: it is a document, and no encoder would read all of it."""
+"""A claim longer than this is refused: it is a document.
+
+Much shorter ones are cut already where they are read beside a passage; a warning says how far."""
 
 IMAGES_ELSEWHERE = 3
 """How many pictures of other documents are looked at for a claim's picture."""
@@ -96,12 +100,16 @@ def given_evidence(
         N rows, in order.
 
     Raises:
-        InvalidInputError: A claim or a document is empty, a claim is too long, or (strict) a
-            picture cannot be read.
+        InvalidInputError: A claim or a document is empty or not UTF-8, a claim is too long, or
+            (strict) a picture cannot be read.
+        MissingResourceError: (strict) A picture is not there.
     """
     claims = [claim for claim, _ in pairs]
     documents = [document for _, document in pairs]
-    check_claims(claims)
+    check_claims(claims, wordless=True)
+    for document in documents:
+        _require_utf8(document.text, f"document {document.id}: its text")
+        _require_utf8(document.ocr, f"document {document.id}: the text in its picture")
     cut = [
         split_passages(d, reading.passages.max_characters, reading.passages.overlap_sentences)
         for d in documents
@@ -135,7 +143,8 @@ def given_evidence(
         )
     paths = [claim.image for claim in claims] + [document.image for document in documents]
     pictures = reading.encoders.pictures(paths, on_progress)
-    warnings = _picture_warnings(pictures, len(claims), reading.strict)
+    warnings = _picture_warnings(pictures, paths, len(claims), reading.strict)
+    _warn_of_long_claims(reading, claim_texts, chosen, warnings)
     claim_rows, document_rows = pictures.rows[: len(claims)], pictures.rows[len(claims) :]
     inputs = FusionInputs.assemble(
         reading.encoders,
@@ -174,7 +183,7 @@ def given_evidence(
 
 
 def found_evidence(
-    reading: Reading, claims: Sequence[Claim], index: EvidenceIndex
+    reading: Reading, claims: Sequence[Claim], index: EvidenceIndex, first: int = 1
 ) -> EncodedEvidence:
     """Encode claims with the evidence that an index holds for them.
 
@@ -187,23 +196,26 @@ def found_evidence(
         reading: How to read them.
         claims: N claims.
         index: Where to look, built with the same encoders.
+        first: Number of the first claim, for messages: they may be a part of many.
 
     Returns:
         At least N rows, those of a claim together.
 
     Raises:
-        InvalidInputError: A claim is empty or too long, (strict) a picture cannot be read, or
-            nothing in the index may be found.
+        InvalidInputError: A claim is empty, too long or not UTF-8, (strict) a picture cannot be
+            read, or nothing in the index may be found.
+        MissingResourceError: (strict) A picture is not there.
     """
-    check_claims(claims)
+    check_claims(claims, first)
     if not index.may_find(reading.policy):
         raise InvalidInputError(
             f"{index.folder}: no document is left to look at: all are blocked, or came too late"
         )
     texts = [claim.text.strip() for claim in claims]
     vectors = reading.encoders.texts(texts)
-    pictures = reading.encoders.pictures([claim.image for claim in claims])
-    warnings = _picture_warnings(pictures, len(claims), reading.strict)
+    paths = [claim.image for claim in claims]
+    pictures = reading.encoders.pictures(paths)
+    warnings = _picture_warnings(pictures, paths, len(claims), reading.strict)
     queries = [
         Query(
             text,
@@ -215,7 +227,7 @@ def found_evidence(
     ]
     reranker = Reranker.of(reading.encoders)
     hits = index.search_queries(queries, reading.count, reading.search, reading.policy, reranker)
-    for number, found in enumerate(hits, start=1):
+    for number, found in enumerate(hits, start=first):
         if not found:
             # The dense channel always finds something; the others need not.
             raise InvalidInputError(
@@ -229,6 +241,7 @@ def found_evidence(
         )
         for found in hits
     ]
+    _warn_of_long_claims(reading, texts, chosen, warnings)
     places: list[int] = []
     shown: list[ImageHit | None] = []
     for place, (found, row) in enumerate(zip(hits, pictures.rows, strict=True)):
@@ -314,33 +327,77 @@ def _evidence_ocr(index: EvidenceIndex, document_id: str) -> str | None:
     return index.document(document_id).ocr
 
 
-def check_claims(claims: Sequence[Claim]) -> None:
+def check_claims(claims: Sequence[Claim], first: int = 1, wordless: bool = False) -> None:
     """Refuse claims that cannot be checked.
 
+    Args:
+        claims: The claims.
+        first: Number of the first one.
+        wordless: Let claims pass that have no letter and no digit. Data sets have such rows, and
+            each row is to get a label; asked by a person, nothing can be said of them.
+
     Raises:
-        InvalidInputError: A claim is blank or longer than `MAX_CLAIM_CHARACTERS`; of several its
-            number is named.
+        InvalidInputError: A claim is empty, longer than `MAX_CLAIM_CHARACTERS` or not UTF-8; of
+            several its number is named.
     """
-    for number, claim in enumerate(claims, start=1):
+    for number, claim in enumerate(claims, start=first):
         name = "the claim" if len(claims) == 1 else f"claim {number}"
-        if not claim.text.strip():
+        text = claim.text.strip()
+        if not text or not (wordless or any(map(str.isalnum, text))):
             raise InvalidInputError(f"{name} is empty")
         if len(claim.text) > MAX_CLAIM_CHARACTERS:
             raise InvalidInputError(
                 f"{name} has {len(claim.text):,} characters, more than the "
                 f"{MAX_CLAIM_CHARACTERS:,} allowed"
             )
+        _require_utf8(claim.text, name)
+        _require_utf8(claim.ocr, f"{name}: the text in its picture")
 
 
-def _picture_warnings(pictures: PictureEncodings, claims: int, strict: bool) -> list[list[str]]:
+def _require_utf8(text: str | None, name: str) -> None:
+    """Refuse a text that cannot be encoded: Python puts bytes that are not UTF-8 as surrogates."""
+    try:
+        (text or "").encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInputError(f"{name} is not UTF-8") from error
+
+
+def _picture_warnings(
+    pictures: PictureEncodings, paths: Sequence[str | Path | None], claims: int, strict: bool
+) -> list[list[str]]:
     """What to tell of each claim: its own picture's problem and its document's, or an error."""
     warnings: list[list[str]] = [[] for _ in range(claims)]
     for place, problem in pictures.problems.items():
-        if strict:
+        path = paths[place]
+        if strict and path is not None:
+            # Its own error says whether the file is missing or bad, which the sentence does not.
+            read_bytes(path)
             raise InvalidInputError(problem)
         side = "claim" if place < claims else "evidence"
         warnings[place % claims].append(f"{problem}; the {side} is read without a picture")
     return warnings
+
+
+def _warn_of_long_claims(
+    reading: Reading,
+    claims: Sequence[str],
+    chosen: Sequence[PassageVectors],
+    warnings: Sequence[list[str]],
+) -> None:
+    """Add to the warnings of each claim how far it was read, where that is not to its end."""
+    relation = reading.encoders.relation
+    if relation is None:
+        return
+    for claim, own, told in zip(claims, chosen, warnings, strict=True):
+        end = relation.claim_read(claim, own.texts)
+        if end is not None:
+            words = len(claim[:end].split())
+            # Not every script puts spaces between words.
+            read = f"{words} words" if end < 20 * words else f"{end} characters"
+            told.append(
+                f"only about the first {read} of the claim were read; check its sentences one by "
+                "one"
+            )
 
 
 def _ocr_text(reading: Reading, given: str | None, image: object, row: int) -> str | None:

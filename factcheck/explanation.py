@@ -77,12 +77,13 @@ def explain(
     """
     evidence = verdict.evidence
     present = len(evidence.passages)
+    leading = _leading(evidence)
     sentences = _sentences(evidence)
     variants: list[FusionInputs] = []
     removed: list[str] = []
     if present > 1:
         for place in range(present):
-            variants.append(_without_passages(inputs, {place}))
+            variants.append(_without_passages(inputs, {place}, leading))
             removed.append(f"passage {place + 1}")
     if inputs.claim_image_rows[0] >= 0 and inputs.evidence_image_rows[0] >= 0:
         none = np.array([-1])
@@ -95,7 +96,7 @@ def explain(
     # A lone sentence is all the evidence, and without any there is nothing to ask about.
     if len(sentences) < 2:
         sentences = []
-    variants += _without_sentences(inputs, encoders, claim.text, sentences)
+    variants += _without_sentences(inputs, encoders, claim.text, sentences, leading)
     names = [*removed, *["the sentence"] * len(sentences)]
     removals = _ask(checkpoint, verdict, variants, names)
     others, without_sentences = removals[: len(removed)], removals[len(removed) :]
@@ -105,7 +106,8 @@ def explain(
             zip(sentences, without_sentences, strict=True), key=lambda pair: pair[1].probability
         )
         key = KeySentence(found.document_id, found.start, found.end, found.text, left)
-    return Explanation(key, tuple(others), _disagreements(evidence), _missing(claim, verdict))
+    missing = _missing(claim, verdict, inputs)
+    return Explanation(key, tuple(others), _disagreements(evidence), missing)
 
 
 def _ask(
@@ -135,8 +137,18 @@ def _sentences(evidence: Evidence) -> list[_Sentence]:
     return [_Sentence(*key, text, holders) for key, (text, holders) in found.items()]
 
 
-def _without_passages(inputs: FusionInputs, gone: set[int]) -> FusionInputs:
-    """One row without some of its passages; the others move up, as they rank."""
+def _leading(evidence: Evidence) -> set[int]:
+    """The places of the passages of the leading document, whose picture is compared."""
+    ids = [cited.passage.document_id for cited in evidence.passages]
+    return {place for place, document_id in enumerate(ids) if document_id == ids[0]}
+
+
+def _without_passages(inputs: FusionInputs, gone: set[int], leading: set[int]) -> FusionInputs:
+    """One row without some of its passages; the others move up, as they rank.
+
+    A picture counts only together with the text that it was published with: it goes with the last
+    passage of the leading document.
+    """
     count, places = int(inputs.has_passage[0].sum()), inputs.has_passage.shape[1]
     kept = [place for place in range(count) if place not in gone]
     changed: dict[str, Any] = {}
@@ -145,11 +157,18 @@ def _without_passages(inputs: FusionInputs, gone: set[int]) -> FusionInputs:
         array[0, : len(kept)] = getattr(inputs, name)[0, kept]
         changed[name] = array
     changed["has_passage"] = np.arange(places)[None] < len(kept)
+    if leading <= gone:
+        changed["evidence_image_rows"] = np.array([-1])
+        changed["has_evidence_ocr"] = np.zeros(1, dtype=bool)
     return replace(inputs, **changed)
 
 
 def _without_sentences(
-    inputs: FusionInputs, encoders: Encoders, claim: str, sentences: Sequence[_Sentence]
+    inputs: FusionInputs,
+    encoders: Encoders,
+    claim: str,
+    sentences: Sequence[_Sentence],
+    leading: set[int],
 ) -> list[FusionInputs]:
     """One row for each sentence, without it in any passage; what is changed is read anew."""
     texts = [text for sentence in sentences for text in sentence.passages.values() if text]
@@ -169,7 +188,7 @@ def _without_sentences(
                 changed["relations"][0, place] = relations[found, 0]
                 found += 1
         gone = {place for place, text in sentence.passages.items() if not text}
-        rows.append(_without_passages(replace(inputs, **changed), gone))
+        rows.append(_without_passages(replace(inputs, **changed), gone, leading))
     return rows
 
 
@@ -197,14 +216,16 @@ def _disagreements(evidence: Evidence) -> tuple[tuple[int, int], ...]:
     )
 
 
-def _missing(claim: Claim, verdict: Verdict) -> tuple[str, ...]:
+def _missing(claim: Claim, verdict: Verdict, inputs: FusionInputs) -> tuple[str, ...]:
     """What a verdict had to do without."""
     evidence = verdict.evidence
     missing = []
     if claim.image is None:
         missing.append("The claim came without a picture.")
+    elif inputs.claim_image_rows[0] < 0:
+        missing.append("The claim's picture could not be read.")
     elif verdict.image_relation is None:
-        missing.append("There is no picture to compare with the claim's.")
+        missing.append("The leading document has no picture to compare with the claim's.")
     documents = {cited.passage.document_id for cited in evidence.passages}
     # A document that was given is the only one there could be; of an index one could expect more.
     if verdict.index is not None and len(documents) == 1:

@@ -17,7 +17,13 @@ import numpy as np
 
 from factcheck.encoders import Encoders, EncodingCache
 from factcheck.errors import InvalidInputError, UsageError
-from factcheck.evidence import EncodedEvidence, Reading, found_evidence, given_evidence
+from factcheck.evidence import (
+    EncodedEvidence,
+    Reading,
+    check_claims,
+    found_evidence,
+    given_evidence,
+)
 from factcheck.explanation import explain as explain_verdict
 from factcheck.fusion.abstention import Conformal
 from factcheck.fusion.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
@@ -141,7 +147,12 @@ class FactChecker:
         max_error: float | None = None,
         explain: bool = False,
     ) -> Verdict:
-        """Check a claim against one document, as in Factify 2; see `compare_many`."""
+        """Check a claim against one document, as in Factify 2; see `compare_many`.
+
+        Raises:
+            InvalidInputError: As there; or the claim has no letter and no digit.
+        """
+        check_claims([claim])
         pairs = [(claim, document)]
         return self.compare_many(pairs, strict, max_error=max_error, explain=explain)[0]
 
@@ -155,6 +166,7 @@ class FactChecker:
         explain: bool = False,
         search: SearchSettings | None = None,
         policy: SourcePolicy | None = None,
+        first: int = 1,
     ) -> list[Verdict]:
         """Check claims against the evidence that an index holds.
 
@@ -175,15 +187,18 @@ class FactChecker:
                 which takes several times as long.
             search: How to look; None for the default of `SearchSettings`.
             policy: Which documents may be found; None for all. Verdicts say so.
+            first: Number of the first claim, for messages: they may be a part of many.
 
         Returns:
             A verdict for each claim, in order.
 
         Raises:
-            InvalidInputError: A claim is empty or too long, the index was built with other
-                encoders, (strict) a picture cannot be read, or nothing may be found.
+            InvalidInputError: A claim is empty, too long or not UTF-8, the index was built with
+                other encoders, (strict) a picture cannot be read, or nothing may be found.
+            MissingResourceError: (strict) A picture is not there.
         """
         index.verify_encoders(self.encoders)
+        check_claims(claims, first)
         if max_error is not None:
             self._conformal(max_error)
         search, policy = search or SearchSettings(), policy or SourcePolicy()
@@ -201,7 +216,7 @@ class FactChecker:
         verdicts: list[Verdict] = []
         for start in range(0, len(claims), CHUNK):
             chunk = claims[start : start + CHUNK]
-            encoded = found_evidence(reading, chunk, index)
+            encoded = found_evidence(reading, chunk, index, first + start)
             some = [
                 replace(verdict, search=how)
                 for verdict in self._verdicts(encoded, index.sha256, max_error)
@@ -232,9 +247,11 @@ class FactChecker:
             A verdict for each pair, in order.
 
         Raises:
-            InvalidInputError: A claim is empty or too long, a document is empty, or (strict) a
-                picture cannot be read.
+            InvalidInputError: A claim or a document is empty or not UTF-8, a claim is too long, or
+                (strict) a picture cannot be read.
+            MissingResourceError: (strict) A picture is not there.
         """
+        check_claims([claim for claim, _ in pairs], wordless=True)
         if max_error is not None:
             self._conformal(max_error)
         reading = self._reading(strict)

@@ -151,7 +151,7 @@ def test_what_is_missing_is_said(
     pictured = replace(CLAIM, image=photographs / "00.jpg")
     dated = replace(SHORT, date="2024-05-06")
     assert missing(checker.compare(pictured, dated, explain=True)) == (
-        "There is no picture to compare with the claim's.",
+        "The leading document has no picture to compare with the claim's.",
     )
     both = replace(dated, image=photographs / "01.png")
     assert missing(checker.compare(pictured, both, explain=True)) == ()
@@ -159,3 +159,53 @@ def test_what_is_missing_is_said(
     assert missing(checker.check(pictured, index, explain=True)) == (
         "All passages are from one document.",
     )
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"no picture")
+    unread = checker.compare(replace(CLAIM, image=bad), both, explain=True)
+    assert missing(unread) == ("The claim's picture could not be read.",)
+
+
+OTHER = Document("other", "Port Bell is a small town on the coast. It has a harbour and two piers.")
+
+
+def test_a_picture_goes_with_the_last_passage_of_its_document(
+    checker: FactChecker, encoders: Encoders, photographs: Path, tmp_path: Path
+) -> None:
+    claim = replace(CLAIM, image=photographs / "00.jpg")
+    leading = replace(SHORT, image=photographs / "00.jpg", ocr="PORT BELL")
+    index = EvidenceIndex.build([leading, OTHER], tmp_path / "both", encoders)
+    verdict = checker.check(claim, index, explain=True)
+    assert [cited.passage.document_id for cited in verdict.evidence.passages] == ["short", "other"]
+    assert verdict.image_relation is not None
+    assert verdict.explanation is not None
+    first, second, *_ = verdict.explanation.removals
+    assert (first.removed, second.removed) == ("passage 1", "passage 2")
+    for removal, kept in ((first, OTHER), (second, leading)):
+        index = EvidenceIndex.build([kept], tmp_path / kept.id, encoders)
+        alone = checker.check(claim, index)
+        assert removal.label is alone.label
+        assert removal.probability == pytest.approx(alone.probabilities[verdict.label], abs=1e-4)
+
+
+def test_a_picture_goes_with_the_only_sentence_of_its_document(
+    checker: FactChecker, encoders: Encoders, photographs: Path, tmp_path: Path
+) -> None:
+    claim = replace(CLAIM, image=photographs / "00.jpg")
+    documents = [
+        Document("a", SENTENCES[0], image=photographs / "00.jpg"),
+        Document("b", "Port Bell is a small town on the coast."),
+    ]
+    index = EvidenceIndex.build(documents, tmp_path / "index", encoders)
+    verdict = checker.check(claim, index, explain=True)
+    assert verdict.image_relation is not None
+    assert verdict.explanation is not None
+    assert verdict.explanation.sentence is not None
+    left = []
+    for place, kept in enumerate(documents[::-1], start=1):
+        index = EvidenceIndex.build([kept], tmp_path / kept.id, encoders)
+        left.append(checker.check(claim, index).probabilities[verdict.label])
+        removal = verdict.explanation.removals[place - 1]
+        assert removal.removed == f"passage {place}"
+        assert removal.probability == pytest.approx(left[-1], abs=1e-4)
+    # Each sentence is all of its passage, so that it leaves what its passage leaves.
+    assert verdict.explanation.sentence.removal.probability == pytest.approx(min(left), abs=1e-4)

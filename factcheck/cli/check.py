@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from factcheck.cli import options
-from factcheck.cli.claims import STANDARD_INPUT, is_list, read_standard_input, require_picture
+from factcheck.cli.claims import (
+    STANDARD_INPUT,
+    is_list,
+    read_standard_input,
+    require_picture,
+    require_words,
+)
 from factcheck.cli.output import Report, count_up, progress
 from factcheck.errors import UsageError
 
@@ -52,9 +58,13 @@ def check(
     policy = options.source_policy(as_of, undated, block_domains)
     require_picture(image)
 
+    from factcheck.evidence import check_claims
     from factcheck.pipeline import FactChecker
     from factcheck.retrieval import EvidenceIndex
 
+    # All before any work, which a bad claim at the end of a long file would throw away.
+    several = claims if isinstance(claims, list) else [claims]
+    check_claims(several)
     report = Report("check", as_json)
     checker = FactChecker.load(checkpoint, ocr=ocr, precision=number_format)
     evidence = EvidenceIndex.open(index, checker.encoders)
@@ -78,13 +88,15 @@ def check(
 
     from factcheck.cli.verdicts import write_verdict
 
-    for one in claims if isinstance(claims, list) else [claims]:
+    for number, one in enumerate(several, start=1):
         start = perf_counter()
-        verdict = checker.check(one, evidence, strict, max_error, explain, search, policy)
+        [verdict] = checker.check_many(
+            [one], evidence, strict, None, max_error, explain, search, policy, number
+        )
         seconds = perf_counter() - start
         report.show(lambda console: write_verdict(console, one, verdict, seconds))  # noqa: B023
         for warning in verdict.evidence.warnings:
-            report.warn(warning)
+            report.warn(f"claim {number}: {warning}" if isinstance(claims, list) else warning)
         report.finish(verdict.to_dict())
 
 
@@ -99,6 +111,7 @@ def _claims(argument: str, image: Path | None, ocr_text: str | None) -> "Claim |
     elif argument == STANDARD_INPUT:
         claims = read_standard_input()
     else:
+        require_words(argument)
         claims = argument
     if isinstance(claims, str):
         return Claim(claims, image, ocr_text)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from factcheck.errors import InvalidInputError, MissingResourceError
+from factcheck.errors import InvalidInputError, MissingResourceError, UsageError
 
 if TYPE_CHECKING:
     from factcheck.records import Claim
@@ -20,18 +20,36 @@ _LISTS = (".jsonl", ".jsonl.gz")
 
 def is_list(argument: str) -> bool:
     """Whether an argument names a JSON Lines file of claims."""
-    return "\n" not in argument and argument.endswith(_LISTS)
+    return "\n" not in argument and argument.lower().endswith(_LISTS)
+
+
+def require_words(argument: str) -> None:
+    """Make sure that a claim's words are not the name of a file, which would be checked as words.
+
+    Raises:
+        UsageError: They are.
+    """
+    try:
+        is_file = Path(argument).is_file()
+    except OSError:
+        # Longer than a name may be.
+        is_file = False
+    if is_file:
+        raise UsageError(
+            f"{argument}: a file of claims must be named .jsonl or .jsonl.gz; give the text of one "
+            f"claim by {STANDARD_INPUT} and standard input"
+        )
 
 
 def read_text(path: str) -> str:
     """The words in a text file, or in standard input for `-`.
 
     Raises:
-        MissingResourceError: The file cannot be read.
+        MissingResourceError: The file cannot be read, or standard input is closed.
         InvalidInputError: It is too large for a text, or not UTF-8.
     """
     if path == STANDARD_INPUT:
-        return _decode(sys.stdin.buffer.read(_MOST_BYTES + 1), "standard input")
+        return _decode(_standard_input().read(_MOST_BYTES + 1), "standard input")
     try:
         with Path(path).open("rb") as file:
             data = file.read(_MOST_BYTES + 1)
@@ -45,9 +63,10 @@ def read_standard_input() -> "str | list[Claim]":
     """The claim in standard input, or the claims if it is JSON Lines.
 
     Raises:
+        MissingResourceError: It is closed.
         InvalidInputError: It is not UTF-8, or a line of JSON Lines is wrong.
     """
-    stream = sys.stdin.buffer
+    stream = _standard_input()
     first = stream.readline(_MOST_BYTES)
     while first and not first.strip():
         first = stream.readline(_MOST_BYTES)
@@ -67,6 +86,13 @@ def require_picture(path: Path | None) -> None:
 
     if path is not None:
         decode(read_bytes(path), path)
+
+
+def _standard_input() -> BinaryIO:
+    # Python has none where the process was started with it closed.
+    if sys.stdin is None:
+        raise MissingResourceError("standard input cannot be read (it is closed)")
+    return sys.stdin.buffer
 
 
 def _read_lines(first: bytes, stream: BinaryIO) -> "list[Claim]":

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,12 @@ SCHEMA_VERSION = 1
 """Version of the JSON envelope; grows when a key changes its meaning."""
 
 _WIDEST = 100
+
+# Soft hyphens, marks of direction and the like: nothing is to be seen of them.
+_UNSEEN = dict.fromkeys(map(ord, "\u00ad\u200b\u200e\u200f\ufeff"))
+# They join and part letters: Persian is spelt with them, and emoji are put together.
+_JOINERS = "\u200c\u200d"
+_NOT_ASCII = re.compile(r"[^ -~\n]")
 
 
 class ShowProgress(Protocol):
@@ -63,7 +70,7 @@ class Report:
                 write(console)
             # rich fills lines up with spaces, which get in the way of whoever copies them.
             lines = (line.rstrip() for line in captured.get().splitlines())
-            sys.stdout.write("".join(f"{line}\n" for line in lines))
+            _write("".join(f"{line}\n" for line in lines))
             sys.stdout.flush()
 
     def finish(self, result: object) -> None:
@@ -79,9 +86,8 @@ class Report:
                 "result": _finite(result),
                 "warnings": self._warnings,
             }
-            # A lone surrogate, which a file name may hold, is written as JSON spells it.
             text = json.dumps(envelope, ensure_ascii=False, indent=2, allow_nan=False)
-            sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace") + b"\n")
+            sys.stdout.buffer.write(_NOT_ASCII.sub(_spelt, text).encode() + b"\n")
             sys.stdout.flush()
 
 
@@ -145,8 +151,10 @@ def count_up(show: ShowProgress, stage: str, total: int | None) -> Callable[[int
 
 def visible(text: str) -> str:
     """`text` on one line without anything that a terminal would obey: it may be a stranger's."""
-    line = " ".join(text.split())
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
+    line = " ".join(text.translate(_UNSEEN).split())
+    return "".join(
+        c if c.isprintable() or c in _JOINERS else "\N{REPLACEMENT CHARACTER}" for c in line
+    )
 
 
 def quiet_libraries() -> None:
@@ -165,6 +173,24 @@ def quiet_libraries() -> None:
     }
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
+
+
+def _write(text: str) -> None:
+    """Write to standard output, `?` for what its encoding does not have."""
+    try:
+        sys.stdout.write(text)
+    except UnicodeEncodeError:
+        encoding = sys.stdout.encoding
+        sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+
+
+def _spelt(found: re.Match[str]) -> str:
+    """A character as JSON spells it, if a terminal might obey it or it cannot be written.
+
+    It may be a stranger's, and a lone surrogate, which a file name may hold, has no encoding.
+    """
+    character = found[0]
+    return character if character.isprintable() else json.dumps(character)[1:-1]
 
 
 def _finite(value: Any) -> Any:

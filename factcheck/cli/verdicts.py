@@ -75,7 +75,9 @@ def write_verdict(console: "Console", claim: Claim, verdict: Verdict, seconds: f
     from rich.rule import Rule
     from rich.text import Text
 
-    console.print(Rule(style="dim"))
+    # rich itself falls back on the hyphen only below a title.
+    line = "-" if console.options.ascii_only else "\u2500"
+    console.print(Rule(characters=line, style="dim"))
     head = _columns()
     head.add_row("Claim", Text(visible(claim.text), style="bold"))
     if claim.image is not None:
@@ -195,7 +197,9 @@ def _without(verdict: Verdict, removal: Removal) -> str:
     )
     if removal.label is verdict.label:
         return f"{change}."
-    return f"{change}, and the verdict is {removal.label}."
+    # At an error rate asked for, the label that is then likely may be none that would be given.
+    name = "verdict" if verdict.decision is None else "most likely label"
+    return f"{change}, and the {name} is {removal.label}."
 
 
 def _write_lines(console: "Console", mark: str, lines: list[str]) -> None:

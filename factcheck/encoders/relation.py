@@ -287,6 +287,42 @@ class RelationEncoder:
 
         return self._read(pairs, 1, read, batch_size, on_progress)[:, 0]
 
+    def claim_read(self, claim: str, passages: Sequence[str]) -> int | None:
+        """How far a claim is read, for beside a passage the longer of the two is cut.
+
+        Args:
+            claim: The claim.
+            passages: What it is read beside.
+
+        Returns:
+            So many of its characters, where least of it is read; None if all of it always is.
+        """
+        longest = self.config.max_tokens
+        tokens = len(self.tokenizer(claim, add_special_tokens=False, verbose=False)["input_ids"])
+        # Half of the sequence is the claim's beside any passage: most claims need no second look.
+        half = (longest - self.tokenizer.num_special_tokens_to_add(pair=True)) // 2
+        if tokens <= half and len(claim) <= _characters_read(longest):
+            return None
+        least: int | None = None
+        for passage in passages:
+            read = self.tokenizer(
+                claim[: _characters_read(longest)],
+                passage[: _characters_read(longest)],
+                truncation="longest_first",
+                max_length=longest,
+                return_offsets_mapping=True,
+            )
+            sides = read.sequence_ids(0)
+            ends = [
+                end
+                for (_, end), side in zip(read["offset_mapping"], sides, strict=True)
+                if side == 0
+            ]
+            if len(ends) < tokens:
+                end = max(ends, default=0)
+                least = end if least is None else min(least, end)
+        return least
+
     @property
     def _device(self) -> torch.device:
         return next(self.network.parameters()).device
@@ -339,9 +375,8 @@ def tokenise(
     """
     claims, passages = zip(*pairs, strict=True)
     tokens: dict[str, Any] = tokenizer(
-        # Cut before it is tokenised: a stranger's megabyte should cost what a page costs.
-        [claim[: 20 * max_tokens] for claim in claims],
-        [passage[: 20 * max_tokens] for passage in passages],
+        [claim[: _characters_read(max_tokens)] for claim in claims],
+        [passage[: _characters_read(max_tokens)] for passage in passages],
         truncation="longest_first",
         max_length=max_tokens,
         padding=True,
@@ -349,6 +384,11 @@ def tokenise(
         return_tensors="pt",
     )
     return dict(tokens)
+
+
+def _characters_read(max_tokens: int) -> int:
+    """Where a text is cut before it is tokenised: a megabyte should cost what a page costs."""
+    return 20 * max_tokens
 
 
 def build_relation_network(

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,73 @@ def test_a_bad_picture_in_a_batch_is_a_warning(
     strict = command("check", path, *given, "--strict")
     assert strict.code == 5
     assert "broken.jpg" in strict.err
+
+
+def test_a_missing_picture_in_a_batch(
+    command: Command, given: list[object], tmp_path: Path
+) -> None:
+    path = write_lines(tmp_path / "claims.jsonl", [{"claim": CLAIM, "image": "nope.jpg"}])
+    for options in ((), ("--json",)):
+        found = command("check", path, *given, "--strict", *options)
+        assert found.code == 4
+        assert "nope.jpg" in found.err
+
+
+def test_a_bad_claim_in_a_batch_is_named_before_any_work(
+    command: Command, given: list[object], tmp_path: Path
+) -> None:
+    rows = [{"claim": CLAIM}, {"claim": CLAIM}, {"claim": "x" * 10_400}]
+    path = write_lines(tmp_path / "claims.jsonl", rows)
+    for options in ((), ("--json",)):
+        found = command("check", path, *given, *options)
+        assert (found.code, found.out) == (5, "")
+        assert found.err.startswith("factcheck: claim 3 has 10,400 characters")
+    write_lines(path, [{"claim": CLAIM}, {"claim": "Xyzzy."}])
+    for options in ((), ("--json",)):
+        found = command("check", path, *given, "--channels", "lexical", *options)
+        assert found.code == 5
+        assert found.err.startswith("factcheck: claim 2: nothing was found")
+
+
+def test_a_claim_that_is_not_read_to_its_end(
+    command: Command, given: list[object], tmp_path: Path
+) -> None:
+    claim = " ".join([CLAIM] * 8)
+    wanted = r"only about the first \d+ words of the claim were read"
+    found = command("check", claim, *given, "--json")
+    (warning,) = found.envelope["warnings"]
+    assert re.match(wanted, warning)
+    assert f"warning: {warning}\n" in command("check", claim, *given).err
+    path = write_lines(tmp_path / "claims.jsonl", [{"claim": CLAIM}, {"claim": claim}])
+    assert command("check", path, *given).err == f"warning: claim 2: {warning}\n"
+    assert command("check", path, *given, "--json").envelope["warnings"] == [f"claim 2: {warning}"]
+
+
+@pytest.mark.parametrize("claim", ["\u200b", "\x00\x1b", "???"])
+def test_what_has_no_letter_and_no_digit_is_no_claim(
+    command: Command, given: list[object], claim: str
+) -> None:
+    found = command("check", claim, *given)
+    empty = command("check", "", *given)
+    assert (found.code, found.out, found.err) == (5, "", "factcheck: the claim is empty\n")
+    assert (found.code, found.err) == (empty.code, empty.err)
+
+
+def test_a_claim_that_is_not_utf8(command: Command, given: list[object]) -> None:
+    found = command("check", "caf\udce9 closed", *given)
+    assert (found.code, found.out) == (5, "")
+    assert found.err == "factcheck: the claim is not UTF-8\n"
+
+
+def test_a_file_of_claims_by_any_spelling_of_its_name(
+    command: Command, given: list[object], tmp_path: Path
+) -> None:
+    path = write_lines(tmp_path / "rows.JSONL", [{"claim": CLAIM}, {"claim": "Maps are shown."}])
+    assert len(command("check", path, *given, "--json").envelope["result"]) == 2
+    other = write_lines(tmp_path / "rows.txt", [CLAIM])
+    found = command("check", other, *given)
+    assert (found.code, found.out) == (2, "")
+    assert "rows.txt: a file of claims must be named .jsonl or .jsonl.gz" in found.err
 
 
 def test_what_a_terminal_would_obey_is_not_printed(command: Command, given: list[object]) -> None:

@@ -1,9 +1,10 @@
 """`factcheck compare`."""
 
+import os
 from pathlib import Path
 
 from factcheck import Verdict
-from tests.cli.conftest import Command
+from tests.cli.conftest import Command, start
 
 CLAIM = "The old bridge was closed on Monday."
 DOCUMENT = "The old bridge over the river was closed on Monday."
@@ -47,6 +48,27 @@ def test_for_a_person(command: Command, checkpoint_folder: Path) -> None:
     assert found.code == 0
     assert DOCUMENT in found.out
     assert "index" not in found.out
+
+
+def test_what_is_not_utf8(command: Command, checkpoint_folder: Path) -> None:
+    odd, given = "caf\udce9 closed", ["--checkpoint", checkpoint_folder]
+    for claim, document in ((odd, DOCUMENT), (CLAIM, odd)):
+        found = command("compare", "--claim", claim, "--document", document, *given)
+        assert (found.code, found.out) == (5, "")
+        assert found.err.endswith(" is not UTF-8\n")
+        assert "unexpected" not in found.err
+
+
+def test_where_standard_output_is_ascii(checkpoint_folder: Path) -> None:
+    process = start(
+        *("compare", "--claim", "The caf\xe9 was closed.", "--document", DOCUMENT),
+        *("--checkpoint", checkpoint_folder, "--precision", "float32"),
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    out, err = process.communicate()
+    assert (process.returncode, err) == (0, b"")
+    assert out.startswith(b"-----")
+    assert b"The caf? was closed." in out
 
 
 def test_one_document_is_needed(command: Command, tmp_path: Path) -> None:

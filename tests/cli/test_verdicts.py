@@ -1,0 +1,50 @@
+"""A verdict as a person reads it."""
+
+from dataclasses import replace
+
+from rich.console import Console
+
+from factcheck import Claim, Verdict
+from factcheck.cli.verdicts import write_verdict
+from factcheck.records import (
+    Decision,
+    Evidence,
+    Explanation,
+    KeySentence,
+    Label,
+    Removal,
+    TextRelation,
+)
+
+
+def words(verdict: Verdict) -> str:
+    console = Console(width=100, highlight=False)
+    with console.capture() as captured:
+        write_verdict(console, Claim("The bridge was closed."), verdict, 0.1)
+    return " ".join(captured.get().split())
+
+
+def test_what_is_most_likely_is_no_verdict_where_none_may_be_given() -> None:
+    relation = {
+        TextRelation.SUPPORT: 0.65,
+        TextRelation.INSUFFICIENT: 0.3,
+        TextRelation.REFUTE: 0.05,
+    }
+    plain = replace(
+        Verdict.from_factors(relation, None, Evidence(), "0" * 64),
+        explanation=Explanation(
+            KeySentence("d", 0, 3, "It.", Removal("the sentence", 0.2, Label.INSUFFICIENT_TEXT)),
+            (Removal("passage 1", 0.1, Label.REFUTE),),
+            (),
+            (),
+        ),
+    )
+    said = words(plain)
+    assert "falls from 65.0% to 20.0%, and the verdict is Insufficient_Text." in said
+    assert "falls from 65.0% to 10.0%, and the verdict is Refute." in said
+    for answered in (False, True):
+        asked = replace(plain, decision=Decision(0.05, answered, 0.777, (Label.SUPPORT_TEXT,)))
+        said = words(asked)
+        assert "and the verdict is" not in said
+        assert "to 20.0%, and the most likely label is Insufficient_Text." in said
+        assert "to 10.0%, and the most likely label is Refute." in said
