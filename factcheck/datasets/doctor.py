@@ -24,7 +24,7 @@ from factcheck.datasets.near_duplicates import (
 from factcheck.datasets.picture_files import SIDES, PictureFiles, Side
 from factcheck.datasets.picture_survey import PictureFacts, survey_pictures
 from factcheck.errors import InvalidInputError
-from factcheck.files import write_whole
+from factcheck.files import file_sha256, write_whole
 
 SURVEY = "doctor.sqlite"
 MANIFEST = "doctor.json"
@@ -140,7 +140,7 @@ def identify(folder: Path, split: str) -> dict[str, str | None]:
         `pictures_sha256`, of their content, and `data_sha256`, of all splits examined together,
         both as `examine` found them then, None unless it has examined this very table.
     """
-    csv_sha256 = _file_hash(folder / f"{split}.csv")
+    csv_sha256 = file_sha256(folder / f"{split}.csv")
     provenance = folder / f"provenance-{split}.jsonl"
     try:
         manifest = _Manifest.model_validate_json((folder / MANIFEST).read_bytes())
@@ -150,7 +150,7 @@ def identify(folder: Path, split: str) -> dict[str, str | None]:
     same = known is not None and known.csv_sha256 == csv_sha256
     return {
         "csv_sha256": csv_sha256,
-        "provenance_sha256": _file_hash(provenance) if provenance.is_file() else None,
+        "provenance_sha256": file_sha256(provenance) if provenance.is_file() else None,
         "picture_files_sha256": PictureFiles(folder, split).names_sha256(),
         "pictures_sha256": known.pictures_sha256 if known and same else None,
         "data_sha256": manifest.sha256 if same else None,
@@ -167,18 +167,13 @@ class _Manifest(BaseModel):
     sha256: str
 
 
-def _file_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _read(folder: Path, name: str) -> _Split:
     files = PictureFiles(folder, name)
     try:
         rows, problems = inspect_factify2(folder, name, files)
     except InvalidInputError as error:
         return _Split(name, None, [], [str(error)], files)
-    sha256 = _file_hash(folder / f"{name}.csv")
+    sha256 = file_sha256(folder / f"{name}.csv")
     return _Split(name, sha256, rows, [str(problem) for problem in problems], files)
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from factcheck.errors import InvalidInputError, MissingResourceError
+from factcheck.files import file_sha256
 
 
 def weights_hash(model: nn.Module) -> str:
@@ -41,8 +42,7 @@ def require_hash(path: Path, sha256: str, name: str) -> None:
     Raises:
         InvalidInputError: It is another.
     """
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = file_sha256(path)
     if found != sha256:
         raise InvalidInputError(
             f"{path}: not the weights of {name}: sha256 {sha256[:12]}... expected, "

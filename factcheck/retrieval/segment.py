@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from factcheck.errors import InvalidInputError
+from factcheck.files import file_sha256
 from factcheck.retrieval.approximate import nearest_approximate, read_approximate
 from factcheck.retrieval.lexical import LexicalIndex
 from factcheck.retrieval.manifest import (
@@ -262,6 +263,4 @@ def check_file(path: Path, entry: FileEntry, thorough: bool) -> None:
 
 def file_entry(path: Path) -> FileEntry:
     """Hash and size of a file."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return FileEntry(sha256=digest, size=path.stat().st_size)
+    return FileEntry(sha256=file_sha256(path), size=path.stat().st_size)

@@ -14,6 +14,7 @@ from typing import Any
 from factcheck.datasets import find_splits
 from factcheck.datasets.picture_files import PictureFiles
 from factcheck.encoders import image, relation
+from factcheck.files import file_sha256
 from factcheck.settings import Settings
 
 INPUTS = "inputs.json"
@@ -76,12 +77,7 @@ def unchanged(out: Path, inputs: Mapping[str, str]) -> bool:
 
 def _hashes(paths: Mapping[str, Path]) -> dict[str, str]:
     """The hashes of those files that are there."""
-    found = {}
-    for name, path in paths.items():
-        if path.is_file():
-            with path.open("rb") as file:
-                found[name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return found
+    return {name: file_sha256(path) for name, path in paths.items() if path.is_file()}
 
 
 def _weights(kind: str, name: str) -> Path:
