@@ -23,13 +23,15 @@ EXACT_UP_TO = 100_000
 """A part of at most so many passages is searched exactly."""
 
 FACTORY = re.compile(
-    r"Flat|(OPQ[1-9]\d{0,2},)?IVF[1-9]\d{0,5},(Flat|SQ8|PQ[1-9]\d{0,2}(x[1-8])?)"
-    r"|HNSW([2-9]|[1-9]\d{1,2})(,(Flat|SQ8))?"
+    r"Flat"
+    r"|((OPQ[1-9]\d{0,2},)?IVF[1-9]\d{0,5}|HNSW([2-9]|[1-9]\d{1,2})),"
+    r"(Flat|SQ8|PQ[1-9]\d{0,2}(x[1-8])?)"
+    r"|HNSW([2-9]|[1-9]\d{1,2})"
 )
 """The indices that may be asked for, as `faiss.index_factory` names them.
 
-FAISS ends the process over a graph of fewer than 2 links or a code of 0 bits, does not get done in
-minutes with a code of 10 bits, and makes a graph of product codes by distance, not by cosine."""
+FAISS ends the process over a graph of fewer than 2 links or a code of 0 bits, and does not get done
+in minutes with a code of 10 bits."""
 
 _SEED = 1234
 _TRAINED_ON = 64
@@ -66,9 +68,9 @@ def check_factory(factory: str) -> str:
     """
     if not FACTORY.fullmatch(factory):
         raise UsageError(
-            f"{factory[:40]!r} is no index that can be built here: Flat, or IVF (from 1 list) with "
-            "Flat, SQ8 or PQ (of 1 to 8 bits), or HNSW (from 2 links) with Flat or SQ8, as FAISS's "
-            "index factory writes them"
+            f"{factory[:40]!r} is no index that can be built here: Flat, or IVF (from 1 list) or "
+            "HNSW (from 2 links) with Flat, SQ8 or PQ (of 1 to 8 bits), as FAISS's index factory "
+            "writes them"
         )
     return factory
 
@@ -134,8 +136,11 @@ def read_approximate(path: Path, vectors: "faiss.Index") -> "faiss.Index":
         index = faiss.read_index(str(path))
     except RuntimeError as error:
         raise InvalidInputError(f"{path}: FAISS cannot read it") from error
-    shape = (index.d, index.ntotal, index.metric_type)
-    if shape != (vectors.d, vectors.ntotal, faiss.METRIC_INNER_PRODUCT):
+    # FAISS makes a graph of product codes by distance, whatever is asked for. Of vectors of unit
+    # length the order is the same, and the cosines are measured apart from it.
+    by_distance = isinstance(index, faiss.IndexHNSWPQ)
+    metric = faiss.METRIC_L2 if by_distance else faiss.METRIC_INNER_PRODUCT
+    if (index.d, index.ntotal, index.metric_type) != (vectors.d, vectors.ntotal, metric):
         raise InvalidInputError(f"{path}: not an index of the vectors beside it")
     return index
 
