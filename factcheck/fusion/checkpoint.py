@@ -28,7 +28,8 @@ EMBEDDED = "embedded"
 """Name of the checkpoint that the package carries."""
 
 _EMBEDDED_FOLDER = Path(__file__).parent.parent / "pretrained" / "fusion-default"
-_FORMAT = 1
+# 2: a picture with none to compare it with is not read.
+_FORMAT = 2
 
 
 class EncoderIdentity(Settings):

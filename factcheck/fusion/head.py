@@ -16,6 +16,9 @@ Sequence, with K passages and T image tokens a side:
     K comparisons of the claim with a passage, 1 comparison of the pictures
 
 Every token is a projection of its encoding plus an embedding of its modality and one of its side.
+
+Pictures are read in pairs: one that has none to be compared with says nothing of either relation,
+and its tokens are left out. The text in it counts like that in any other.
 """
 
 from dataclasses import replace
@@ -162,10 +165,11 @@ class FusionHead(nn.Module):
         return normalised
 
     def _reduced(self, batch: FusionBatch) -> FusionBatch:
-        """The batch as a head that is to do without something sees it."""
+        """The batch without pictures that are alone, and without what the head is to do without."""
+        paired = batch.has_claim_image & batch.has_evidence_image
         if "images" in self.without:
-            none = torch.zeros_like(batch.has_claim_image)
-            batch = replace(batch, has_claim_image=none, has_evidence_image=none)
+            paired = torch.zeros_like(paired)
+        batch = replace(batch, has_claim_image=paired, has_evidence_image=paired)
         if "image-tokens" in self.without:
             # Every token the mean of all: a grid that says no more than its pooled vector.
             claim, evidence = batch.claim_image, batch.evidence_image

@@ -92,6 +92,19 @@ def test_what_is_present_is_read(head: FusionHead, batch: FusionBatch, name: str
     assert not torch.allclose(head(batch).text, head(other).text, atol=1e-4)
 
 
+@pytest.mark.parametrize("side", ["claim", "evidence"])
+def test_a_picture_with_none_to_compare_it_with_changes_nothing(
+    head: FusionHead, batch: FusionBatch, side: str
+) -> None:
+    other = {"claim": "evidence", "evidence": "claim"}[side]
+    none, every = torch.zeros(4).bool(), torch.ones(4).bool()
+    alone = {f"has_{side}_image": every, f"has_{other}_image": none}
+    with_it = head(replace(batch, **alone))
+    without = head(replace(batch, has_claim_image=none, has_evidence_image=none))
+    assert torch.equal(with_it.text, without.text)
+    assert torch.equal(with_it.label, without.label)
+
+
 WITHOUT = {
     "images": ("claim_image", "evidence_image"),
     "ocr": ("claim_ocr", "evidence_ocr"),
