@@ -141,6 +141,9 @@ class FusionTraining(Settings):
             training.
         distractors: Probability that an example is read with passages of other documents among its
             own, as retrieval gives them.
+        teachers: Checkpoint folders of heads, relative to the working directory, from whose mean
+            this one learns beside the truth (`training.fusion_teachers`); none without it.
+        taught: The teachers' share in the loss.
         calibration_share: Share of the validation rows that calibration alone is fitted on; it is
             fitted on those of early stopping, too.
         conformal_share: Share of them that is kept back for `--max-error`; early stopping uses what
@@ -165,6 +168,8 @@ class FusionTraining(Settings):
     label_smoothing: float = Field(0.05, ge=0, lt=1)
     modality_dropout: float = Field(0.1, ge=0, lt=1)
     distractors: float = Field(0.2, ge=0, le=1)
+    teachers: list[Path] = Field(default_factory=list)
+    taught: float = Field(0.7, gt=0, le=1)
     calibration_share: float = Field(0.33, gt=0, lt=1)
     conformal_share: float = Field(0.33, ge=0, lt=1)
     seed: int = 0

@@ -122,7 +122,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=6000, help="rows that the head is trained on")
     parser.add_argument("--measured", type=int, default=2000, help="rows measured of each kind")
     parser.add_argument("--relation", type=Path, default=Path("configs/text-relation.yaml"))
-    parser.add_argument("--fusion", type=Path, default=Path("configs/fusion-default.yaml"))
+    parser.add_argument("--fusion", type=Path, default=Path("configs/fusion-teacher.yaml"))
     parser.add_argument("--compose", type=Path, default=Path("configs/compose-default.yaml"))
     parser.add_argument("--out", type=Path, default=Path("data/results/unseen-sources.json"))
     arguments = parser.parse_args()

@@ -16,7 +16,7 @@ refused with others.
 
 {rows} rows of a folder in Factify 2's format, seed {seed}. Early stopping chose epoch {epoch} by
 likelihood on one part of the validation rows; calibration (a temperature and biases for each
-factor) was fitted on that and a second part, and a third is kept back for `--max-error`.
+factor) was fitted on that and a second part, and a third is kept back for `--max-error`.{taught}
 
 | | |
 | --- | --- |
@@ -61,6 +61,10 @@ It compares sentence vectors and counts of words, names and numbers. It does not
   word by word: a changed number or a negation can pass unseen."""
 
 
+_TAUGHT = """ Beside the
+truth it learnt from the mean of {heads} such heads."""
+
+
 def fusion_card(settings: FusionTraining, config: CheckpointConfig, metrics: dict[str, Any]) -> str:
     """The card of a trained head.
 
@@ -74,6 +78,7 @@ def fusion_card(settings: FusionTraining, config: CheckpointConfig, metrics: dic
         rows=f"{metrics['rows']['train']:,}",
         seed=settings.seed,
         epoch=metrics["best_epoch"],
+        taught=_TAUGHT.format(heads=len(settings.teachers)) if settings.teachers else "",
         text_encoder=config.text_encoder.load,
         text_hash=config.text_encoder.sha256[:12],
         image_encoder=config.image_encoder.load,

@@ -6,7 +6,8 @@ and the truth are known. Since the label follows from the two, its own negative 
 their sum (on refuted rows the first alone), so it needs no term of its own.
 
 Pictures and OCR texts are hidden at random, so that a missing one is nothing new, and some examples
-are read with passages of other documents among their own, as retrieval will give them.
+are read with passages of other documents among their own, as retrieval will give them. Besides the
+truth, a head may learn from what others say (`fusion_teachers`).
 """
 
 import json
@@ -46,6 +47,7 @@ from factcheck.fusion.run import (
 )
 from factcheck.training.card import fusion_card
 from factcheck.training.distractors import with_distractors
+from factcheck.training.fusion_teachers import FusionTeachers, taught_loss
 from factcheck.training.inputs import inputs_of
 from factcheck.training.loop import (
     OnProgress,
@@ -112,12 +114,6 @@ def train_fusion(
             settings.relation_encoder,
             settings.precision,
         )
-        reading = Reading(encoders, settings.passages, settings.head.passages)
-        # One process encodes, the others find what it has encoded.
-        with accelerator.main_process_first():
-            train = encode_split(reading, data, "train", counter(report, "encode train"))
-            validation = encode_split(reading, data, "val", counter(report, "encode val"))
-        stop, calibrate, kept_back = _divided(validation, settings)
         config = CheckpointConfig(
             head=settings.head,
             passages=settings.passages,
@@ -140,10 +136,20 @@ def train_fusion(
             ),
             image_tokens=encoders.image.tokens,
         )
+        # A folder that holds no teacher is to be named before the work begins.
+        teachers = FusionTeachers.load(settings.teachers, config)
+        reading = Reading(encoders, settings.passages, settings.head.passages)
+        # One process encodes, the others find what it has encoded.
+        with accelerator.main_process_first():
+            train = encode_split(reading, data, "train", counter(report, "encode train"))
+            validation = encode_split(reading, data, "val", counter(report, "encode val"))
+        stop, calibrate, kept_back = _divided(validation, settings)
         head = build_head(config)
         if encoders.image.copies is not None:
             head.start_from(encoders.image.copies)
-        best = _fit(head, encoders, train, stop, settings, out / "log.csv", accelerator, report)
+        best = _fit(
+            head, encoders, train, stop, teachers, settings, out / "log.csv", accelerator, report
+        )
         if accelerator.is_main_process:
             # Weights are kept in half precision: what is calibrated must be what will be used.
             head.load_state_dict({key: w.half().float() for key, w in head.state_dict().items()})
@@ -241,6 +247,7 @@ def _fit(
     encoders: Encoders,
     train: Split,
     stop: Split,
+    teachers: FusionTeachers,
     settings: FusionTraining,
     log: Path,
     accelerator: "Accelerator",
@@ -267,6 +274,7 @@ def _fit(
         optimiser, max_lr=settings.learning_rate, total_steps=steps, pct_start=0.1
     )
     model, optimiser, loader, schedule = accelerator.prepare(head, optimiser, loader, schedule)
+    teachers.to(accelerator.device)
     # The running average of the weights is scored and kept: it varies less from step to step.
     average = AveragedModel(
         accelerator.unwrap_model(model),
@@ -286,7 +294,11 @@ def _fit(
             batch = hide(rows["batch"], settings.modality_dropout)
             both = batch.has_claim_image & batch.has_evidence_image
             same = torch.where(both, rows["same_picture"], -1)
-            loss = relation_loss(model(batch), rows["relations"], same, settings)
+            relations = model(batch)
+            loss = relation_loss(relations, rows["relations"], same, settings)
+            if teachers.heads:
+                said = taught_loss(relations, *teachers(batch), both, settings.image_weight)
+                loss = (1 - settings.taught) * loss + settings.taught * said
             optimiser.zero_grad()
             accelerator.backward(loss)
             accelerator.clip_grad_norm_(model.parameters(), 1.0)

@@ -53,7 +53,10 @@ def inputs_of(settings: Settings, data: Path) -> dict[str, str]:
         for name in _NAME_ENCODERS
         if values.get(name) is not None
     }
-    return found | _hashes(weights)
+    taught = {
+        f"teachers {name}": Path(name) / "model.safetensors" for name in values.get("teachers", [])
+    }
+    return found | _hashes(weights | taught)
 
 
 def combined(digests: Iterable[str]) -> str:

@@ -1,6 +1,7 @@
 """Training the fusion head: it learns, it can be repeated, and what it writes loads."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,14 @@ from factcheck.encoders import Encoders
 from factcheck.errors import InvalidInputError, MissingResourceError
 from factcheck.evaluation.splits import Split, encode_split
 from factcheck.evidence import Reading
-from factcheck.fusion.checkpoint import load_checkpoint
+from factcheck.fusion.checkpoint import build_head, load_checkpoint, save_checkpoint
 from factcheck.fusion.head import Relations
 from factcheck.pipeline import FactChecker
 from factcheck.settings import PassageSettings
 from factcheck.training import train
 from factcheck.training.distractors import with_distractors
 from factcheck.training.fusion import hide, relation_loss
+from factcheck.training.fusion_teachers import FusionTeachers, taught_loss
 from factcheck.training_settings import FusionTraining
 
 
@@ -89,6 +91,93 @@ def test_the_same_seed_gives_the_same_weights(
         load_checkpoint(tmp_path / "again/checkpoint"),
     )
     assert first.sha256 == again.sha256
+
+
+def test_a_head_learns_from_others(
+    run: Path,
+    tiny_image_encoder_folder: Path,
+    relation_encoder_folder: Path,
+    factify2_folder: Path,
+    encoders: Encoders,
+    tmp_path: Path,
+) -> None:
+    # The teacher takes support for refutation and the reverse, which no truth would teach.
+    trained = load_checkpoint(run / "checkpoint")
+    with torch.no_grad():
+        for readout in (trained.head.text_relation, trained.head.from_document):
+            for weights in (readout.weight, readout.bias):
+                weights.copy_(weights.flip(0))
+    teacher = tmp_path / "teacher"
+    save_checkpoint(teacher, trained.head, trained.config, trained.calibration, "")
+    said = FusionTeachers([load_checkpoint(teacher).head])
+    validation = encode_split(Reading(encoders, PassageSettings(), 3), factify2_folder, "val")
+    batch = validation.inputs.batch(np.arange(len(validation)))
+    both = batch.has_claim_image & batch.has_evidence_image
+    far: dict[str, float] = {}
+    for name, teachers in {"alone": [], "taught": [teacher]}.items():
+        own = settings(
+            tiny_image_encoder_folder,
+            relation_encoder_folder,
+            epochs=1,
+            batch_size=8,
+            average_decay=0.0,
+            teachers=[str(folder) for folder in teachers],
+        )
+        train(own, factify2_folder, tmp_path / name)
+        pupil = load_checkpoint(tmp_path / name / "checkpoint").head
+        with torch.no_grad():
+            far[name] = float(taught_loss(pupil(batch), *said(batch), both, image_weight=0.5))
+    assert far["taught"] < far["alone"] - 0.2
+    assert "mean of 1 such heads" in (tmp_path / "taught/checkpoint/README.md").read_text()
+    assert "such heads" not in (tmp_path / "alone/checkpoint/README.md").read_text()
+
+
+def test_teachers_are_heard_together(run: Path, split: Split) -> None:
+    head = load_checkpoint(run / "checkpoint").head
+    other = build_head(load_checkpoint(run / "checkpoint").config).eval()
+    # The checkpoint reads three passages, the split has four.
+    batch = replace(
+        split.inputs.batch(np.arange(5)),
+        **{
+            name: getattr(split.inputs.batch(np.arange(5)), name)[:, :3]
+            for name in ("passages", "has_passage", "signals", "relations")
+        },
+    )
+    text, image = FusionTeachers([head, other])(batch)
+    with torch.no_grad():
+        first, second = head(batch), other(batch)
+    assert torch.allclose(text, (first.text + second.text) / 2)
+    assert torch.allclose(image, (first.image + second.image) / 2)
+    # What a head says is nearest to itself, and where a picture is missing only the text counts.
+    none = torch.zeros(5).bool()
+    itself = taught_loss(first, first.text, first.image, none, image_weight=0.5)
+    assert itself < taught_loss(second, first.text, first.image, none, image_weight=0.5)
+    wrong = taught_loss(first, first.text, -first.image, none, image_weight=0.5)
+    assert torch.equal(itself, wrong)
+
+
+def test_a_teacher_that_reads_something_else_is_refused(
+    run: Path,
+    tiny_image_encoder_folder: Path,
+    relation_encoder_folder: Path,
+    factify2_folder: Path,
+    tmp_path: Path,
+) -> None:
+    teachers = [str(run / "checkpoint")]
+    other = settings(
+        tiny_image_encoder_folder,
+        relation_encoder_folder,
+        passages={"max_characters": 200},
+        teachers=teachers,
+    )
+    with pytest.raises(InvalidInputError, match="checkpoint: cannot be a teacher"):
+        train(other, factify2_folder, tmp_path / "out")
+    with pytest.raises(InvalidInputError, match="checkpoint: cannot be a teacher"):
+        train(
+            settings(tiny_image_encoder_folder, None, teachers=teachers),
+            factify2_folder,
+            tmp_path / "none",
+        )
 
 
 def test_rows_without_labels_are_refused_by_number(

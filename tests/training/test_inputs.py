@@ -30,11 +30,15 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def head(tmp_path: Path) -> FusionTraining:
-    """A head upon a text relation encoder in a folder."""
-    (tmp_path / "relation").mkdir()
-    (tmp_path / "relation" / "model.safetensors").write_bytes(b"weights")
+    """A head upon a text relation encoder in a folder, with a teacher in another."""
+    for name in ("relation", "teacher"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").write_bytes(b"weights")
     return read_yaml(CONFIGS / "fusion-default.yaml", FusionTraining).model_copy(
-        update={"relation_encoder": str(tmp_path / "relation")}
+        update={
+            "relation_encoder": str(tmp_path / "relation"),
+            "teachers": [tmp_path / "teacher"],
+        }
     )
 
 
@@ -44,6 +48,9 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "a picture": lambda data: (data / "images-train" / "claim" / "0.jpg").write_bytes(b"another"),
     "a picture more": lambda data: (data / "images-train" / "claim" / "1.jpg").write_bytes(b"new"),
     "the weights": lambda data: (data.parent / "relation" / "model.safetensors").write_bytes(
+        b"others"
+    ),
+    "a teacher": lambda data: (data.parent / "teacher" / "model.safetensors").write_bytes(
         b"others"
     ),
 }
