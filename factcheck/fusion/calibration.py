@@ -3,9 +3,14 @@
 Bias-corrected temperature scaling (arXiv:1901.06852, section 3.1; temperature scaling is
 arXiv:1706.04599, section 4.2) of each factor, fitted by maximum likelihood on rows that no
 weight was trained on. The label's probabilities follow from the calibrated factors.
+
+One temperature for all rows leaves the text relation too sure in the middle and not sure enough
+where it hardly ever errs. So its temperature depends on the logits (parameterized temperature
+scaling, arXiv:2102.12182), by a single parameter: the vector of centred logits keeps
+its direction, and its length is raised to a power.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -22,6 +27,7 @@ class Calibration(Settings):
     Attributes:
         text_temperature: Divides the text relation's logits.
         text_bias: Added to the divided logits of support, insufficient, refute.
+        text_power: What the length of the centred logits is raised to after that.
         image_temperature: Divides the image relation's logit.
         image_bias: Added to the divided logit.
         passage_temperature: Divides the text relation encoder's own logits, of a passage or of all
@@ -31,6 +37,7 @@ class Calibration(Settings):
 
     text_temperature: float = Field(1.0, gt=0)
     text_bias: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    text_power: float = Field(1.0, gt=0)
     image_temperature: float = Field(1.0, gt=0)
     image_bias: float = 0.0
     passage_temperature: float = Field(1.0, gt=0)
@@ -58,7 +65,9 @@ class Calibration(Settings):
         from scipy.optimize import minimize
 
         def text_loss(parameters: np.ndarray) -> float:
-            scaled = text_logits / np.exp(parameters[0]) + np.array([0.0, *parameters[1:]])
+            temperature, power = np.exp(parameters[0]), np.exp(parameters[3])
+            biases = np.array([0.0, *parameters[1:3]])
+            scaled = _lengthened(text_logits / temperature + biases, power)
             return float(-_log_softmax(scaled)[np.arange(len(relations)), relations].mean())
 
         def document_loss(parameters: np.ndarray) -> float:
@@ -73,23 +82,28 @@ class Calibration(Settings):
         # bias outside these bounds says more about their number than about the model. The bounds
         # hold while fitting: cut off afterwards, one parameter no longer goes with the others.
         temperature, bias = (np.log(0.05), np.log(20.0)), (-10.0, 10.0)
+        power = (np.log(0.25), np.log(4.0))
 
-        def fitted(loss: Callable[[np.ndarray], float], biases: int) -> np.ndarray:
-            bounds = [temperature, *[bias] * biases]
+        def fitted(
+            loss: Callable[[np.ndarray], float], bounds: Sequence[tuple[float, float]]
+        ) -> np.ndarray:
             found: np.ndarray = minimize(
-                loss, np.zeros(1 + biases), method="L-BFGS-B", bounds=bounds
+                loss, np.zeros(len(bounds)), method="L-BFGS-B", bounds=bounds
             ).x
             return found
 
-        text = fitted(text_loss, 2) if len(relations) else np.zeros(3)
-        image = fitted(image_loss, 1) if len(same_picture) else np.zeros(2)
-        passages = np.zeros(1)
-        if document_logits is not None and len(relations):
-            passages = fitted(document_loss, 0)
+        text, image, passages = np.zeros(4), np.zeros(2), np.zeros(1)
+        if len(relations):
+            text = fitted(text_loss, [temperature, bias, bias, power])
+            if document_logits is not None:
+                passages = fitted(document_loss, [temperature])
+        if len(same_picture):
+            image = fitted(image_loss, [temperature, bias])
         return cls(
             passage_temperature=float(np.exp(passages[0])),
             text_temperature=float(np.exp(text[0])),
             text_bias=(0.0, float(text[1]), float(text[2])),
+            text_power=float(np.exp(text[3])),
             image_temperature=float(np.exp(image[0])),
             image_bias=float(image[1]),
         )
@@ -97,7 +111,7 @@ class Calibration(Settings):
     def text_probabilities(self, logits: np.ndarray) -> np.ndarray:
         """(N, 3) probabilities of (N, 3) logits."""
         scaled = logits.astype(np.float64) / self.text_temperature + np.array(self.text_bias)
-        probabilities: np.ndarray = np.exp(_log_softmax(scaled))
+        probabilities: np.ndarray = np.exp(_log_softmax(_lengthened(scaled, self.text_power)))
         return probabilities
 
     def passage_probabilities(self, logits: np.ndarray) -> np.ndarray:
@@ -118,6 +132,15 @@ class Calibration(Settings):
     def save(self, path: Path) -> None:
         """Write as JSON."""
         path.write_text(self.model_dump_json(indent=2) + "\n")
+
+
+def _lengthened(logits: np.ndarray, power: float) -> np.ndarray:
+    """(N, 3) logits, centred, the length of each row raised to a power; the order stays."""
+    centred = logits - logits.mean(axis=-1, keepdims=True)
+    length = np.linalg.norm(centred, axis=-1, keepdims=True)
+    # A row without a direction stays as it is.
+    raised: np.ndarray = centred * np.where(length > 0, length, 1.0) ** (power - 1)
+    return raised
 
 
 def _log_softmax(logits: np.ndarray) -> np.ndarray:

@@ -24,6 +24,32 @@ def test_fitting_recovers_temperature_and_bias() -> None:
     assert fitted.image_bias == pytest.approx(-0.5, abs=0.1)
 
 
+def test_fitting_recovers_rows_that_are_too_sure_in_the_middle_alone() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=(20_000, 3)) * 2
+    truth -= truth.mean(axis=1, keepdims=True)
+    relations = sample(rng, softmax(truth, axis=1))
+    length = np.linalg.norm(truth, axis=1, keepdims=True)
+    squeezed = truth / length * length**0.5
+    fitted = Calibration.fit(squeezed, relations, np.zeros(0), np.zeros(0, dtype=bool))
+    assert fitted.text_power == pytest.approx(2, rel=0.05)
+    assert fitted.text_temperature == pytest.approx(1, rel=0.05)
+    found = fitted.text_probabilities(squeezed)
+    assert found == pytest.approx(softmax(truth, axis=1), abs=0.03)
+
+
+def test_a_power_changes_how_sure_a_row_is_and_not_of_what() -> None:
+    logits = np.random.default_rng(0).normal(size=(200, 3)) * 3
+    plain, more = (Calibration(text_power=power).text_probabilities(logits) for power in (1.0, 1.5))
+    assert np.argsort(more, axis=1).tolist() == np.argsort(plain, axis=1).tolist()
+    sure = np.linalg.norm(logits - logits.mean(axis=1, keepdims=True), axis=1) > 1
+    assert (more.max(axis=1)[sure] >= plain.max(axis=1)[sure]).all()
+    assert (more.max(axis=1)[~sure] <= plain.max(axis=1)[~sure]).all()
+    assert Calibration(text_power=0.5).text_probabilities(np.full((1, 3), 2.0)) == pytest.approx(
+        np.full((1, 3), 1 / 3)
+    )
+
+
 def test_the_default_changes_nothing() -> None:
     logits = np.array([[1.0, 0.0, -1.0], [0.0, 3.0, 0.0]])
     assert Calibration().text_probabilities(logits) == pytest.approx(softmax(logits, axis=1))
