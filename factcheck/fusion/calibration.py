@@ -37,7 +37,8 @@ class Calibration(Settings):
 
     text_temperature: float = Field(1.0, gt=0)
     text_bias: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    text_power: float = Field(1.0, gt=0)
+    # Beyond what `fit` may choose; a stranger's power of hundreds would make numbers that are none.
+    text_power: float = Field(1.0, ge=0.2, le=5)
     image_temperature: float = Field(1.0, gt=0)
     image_bias: float = 0.0
     passage_temperature: float = Field(1.0, gt=0)

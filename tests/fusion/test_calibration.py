@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from scipy.special import expit, softmax
 
 from factcheck.fusion.calibration import Calibration
@@ -48,6 +49,12 @@ def test_a_power_changes_how_sure_a_row_is_and_not_of_what() -> None:
     assert Calibration(text_power=0.5).text_probabilities(np.full((1, 3), 2.0)) == pytest.approx(
         np.full((1, 3), 1 / 3)
     )
+
+
+@pytest.mark.parametrize("power", [0.0, -1.0, 300.0, float("inf"), float("nan")])
+def test_a_power_that_no_fit_gives_is_refused(power: float) -> None:
+    with pytest.raises(ValidationError, match="text_power"):
+        Calibration(text_power=power)
 
 
 def test_the_default_changes_nothing() -> None:
