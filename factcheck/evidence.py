@@ -19,7 +19,14 @@ from factcheck.encoders.encoders import PictureEncodings
 from factcheck.errors import InvalidInputError
 from factcheck.fusion.inputs import FusionInputs, PassageVectors, best_first
 from factcheck.pictures import read_bytes
-from factcheck.records import CitedImage, CitedPassage, Claim, Document, Evidence
+from factcheck.records import (
+    CitedImage,
+    CitedPassage,
+    Claim,
+    Document,
+    Evidence,
+    is_storable,
+)
 from factcheck.retrieval import (
     Hit,
     ImageHit,
@@ -355,11 +362,9 @@ def check_claims(claims: Sequence[Claim], first: int = 1, wordless: bool = False
 
 
 def _require_utf8(text: str | None, name: str) -> None:
-    """Refuse a text that cannot be encoded: Python puts bytes that are not UTF-8 as surrogates."""
-    try:
-        (text or "").encode()
-    except UnicodeEncodeError as error:
-        raise InvalidInputError(f"{name} is not UTF-8") from error
+    """Refuse a text that cannot be encoded."""
+    if not is_storable(text or ""):
+        raise InvalidInputError(f"{name} is not UTF-8")
 
 
 def _picture_warnings(

@@ -23,6 +23,19 @@ from typing import Any, Self, TypeVar
 T = TypeVar("T")
 
 
+def is_storable(text: str) -> bool:
+    """Whether a text can be encoded: Python and JSON can hold halves of surrogate pairs.
+
+    Bytes of a command line that are not UTF-8 become such, and no later step could write or hash
+    them.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class Label(StrEnum):
     """How well the evidence supports a claim, as Factify 2 names it."""
 

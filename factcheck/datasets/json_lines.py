@@ -10,6 +10,7 @@ from typing import Annotated, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ValidationError
 
 from factcheck.errors import InvalidInputError, MissingResourceError
+from factcheck.records import is_storable
 
 MAX_LINE_BYTES = 10 * 2**20
 """Longest line that is read: a long book fits, a file that is not JSON Lines does not."""
@@ -18,11 +19,8 @@ Line = TypeVar("Line", bound=BaseModel)
 
 
 def _storable(value: str) -> str:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        # JSON can spell half of a surrogate pair; no later step could write or hash such a string.
-        raise ValueError("holds half of a Unicode surrogate pair") from None
+    if not is_storable(value):
+        raise ValueError("holds half of a Unicode surrogate pair")
     return value
 
 

@@ -22,7 +22,7 @@ from factcheck.settings import Settings
 
 
 class Calibration(Settings):
-    """Temperatures and biases of both factors; the default changes nothing.
+    """Temperatures and biases of both factors, and a power; the default changes nothing.
 
     Attributes:
         text_temperature: Divides the text relation's logits.

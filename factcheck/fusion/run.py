@@ -84,7 +84,7 @@ def calibrated(
     """Probabilities of (N, 3) and (N,) logits.
 
     Args:
-        calibration: Temperatures and biases.
+        calibration: Temperatures, biases and a power.
         text: (N, 3) logits of the text relation.
         image: (N,) logits of the same picture.
         inputs: Says where there are two pictures.

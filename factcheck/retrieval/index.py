@@ -10,7 +10,7 @@ import numpy as np
 from factcheck.encoders import Encoders
 from factcheck.errors import InvalidInputError, MissingResourceError
 from factcheck.pictures import FINGERPRINT_SIDE, decode, fingerprint, read_bytes
-from factcheck.records import Claim, Document
+from factcheck.records import Claim, Document, is_storable
 from factcheck.retrieval import writer
 from factcheck.retrieval.engine import Engine
 from factcheck.retrieval.hits import Hit, ImageHit
@@ -219,7 +219,7 @@ class EvidenceIndex(IndexReader):
         """
         for document_id in document_ids:
             # SQLite cannot be asked for it, nor can it be in an index.
-            if not _is_unicode(document_id):
+            if not is_storable(document_id):
                 shown = document_id.encode(errors="backslashreplace").decode()
                 raise InvalidInputError(
                     f"{self.folder}: no document '{shown}' in the index; nothing was deleted"
@@ -308,7 +308,7 @@ class EvidenceIndex(IndexReader):
         for i, claim in enumerate(claims):
             if not claim.text.strip() and claim.image is None:
                 raise InvalidInputError(f"claim {i + 1}: its text is empty")
-            if not _is_unicode(claim.text):
+            if not is_storable(claim.text):
                 raise InvalidInputError(f"claim {i + 1}: it holds half of a surrogate pair")
         if not claims:
             return []
@@ -394,14 +394,6 @@ def picture_fingerprint(image: str | Path) -> int | None:
         InvalidInputError: It is no picture.
     """
     return fingerprint(decode(read_bytes(image), image, side=FINGERPRINT_SIDE))
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _refuse_mismatch(folder: Path, manifest: Manifest, encoders: Encoders) -> None:

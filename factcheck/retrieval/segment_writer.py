@@ -22,7 +22,7 @@ import numpy as np
 from factcheck.encoders import Encoders
 from factcheck.errors import FactcheckError, InvalidInputError
 from factcheck.pictures import read_bytes
-from factcheck.records import Document
+from factcheck.records import Document, is_storable
 from factcheck.retrieval.approximate import build_approximate, factory_for
 from factcheck.retrieval.distinct import sketch
 from factcheck.retrieval.engine import PASSAGES_AT_ONCE, PICTURES_AT_ONCE, Engine
@@ -456,11 +456,8 @@ def _checked(document: Document, number: int) -> Document:
         raise InvalidInputError(f"{name}: its date, {str(document.date)[:40]!r}, is not YYYY-MM-DD")
     image = None if document.image is None else str(document.image)
     for field in (*astuple(document)[:5], document.ocr, image):
-        try:
-            (field or "").encode()
-        except UnicodeEncodeError as error:
-            # JSON may spell half of a surrogate pair; no encoding of text can hold it.
-            raise InvalidInputError(f"{name}: it holds half of a surrogate pair") from error
+        if not is_storable(field or ""):
+            raise InvalidInputError(f"{name}: it holds half of a surrogate pair")
     if image is not None and "\0" in image:
         raise InvalidInputError(f"{name}: its image is not the name of a file")
     return document

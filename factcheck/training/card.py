@@ -16,7 +16,8 @@ refused with others.
 
 {rows} rows of a folder in Factify 2's format, seed {seed}. Early stopping chose epoch {epoch} by
 likelihood on one part of the validation rows; calibration (a temperature and biases for each
-factor) was fitted on that and a second part, and a third is kept back for `--max-error`.{taught}
+factor, and for the text relation a power of how far its logits lie apart) was fitted on that and a
+second part, and a third is kept back for `--max-error`.{taught}
 
 | | |
 | --- | --- |
