@@ -3,11 +3,11 @@
 from factcheck.retrieval.hits import Hit, ImageHit
 from factcheck.retrieval.index import EvidenceIndex, picture_fingerprint
 from factcheck.retrieval.manifest import Manifest
+from factcheck.retrieval.metadata_reader import ImageRow
 from factcheck.retrieval.passages import split_passages, split_sentences
 from factcheck.retrieval.policy import SourcePolicy
 from factcheck.retrieval.rerank import Reranker
 from factcheck.retrieval.search import Query
-from factcheck.retrieval.store import ImageRow
 from factcheck.retrieval.verify import verify_index
 
 __all__ = [

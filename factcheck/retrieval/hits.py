@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from factcheck.records import Found, Passage
-from factcheck.retrieval.store import ImageRow, PassageRow
+from factcheck.retrieval.metadata_reader import ImageRow, PassageRow
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from factcheck.errors import InvalidInputError
 from factcheck.records import Document
 from factcheck.retrieval.lexical import inverse_frequency
 from factcheck.retrieval.manifest import TOKENS, Manifest, check_folders
+from factcheck.retrieval.metadata_reader import ImageRow, PassageRow
 from factcheck.retrieval.policy import SourcePolicy
 from factcheck.retrieval.rows import Rows
 from factcheck.retrieval.segment import OpenSegment, Ranking
-from factcheck.retrieval.store import ImageRow, PassageRow
 from factcheck.retrieval.verify import HASHED_UP_TO
 
 ANY_SOURCE = SourcePolicy()

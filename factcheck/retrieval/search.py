@@ -26,10 +26,10 @@ from factcheck.records import Found
 from factcheck.retrieval.distinct import first_of_each
 from factcheck.retrieval.hits import Hit
 from factcheck.retrieval.lexical import words_of
+from factcheck.retrieval.metadata_reader import PassageRow
 from factcheck.retrieval.policy import SourcePolicy
 from factcheck.retrieval.rerank import Reranker
 from factcheck.retrieval.segment import Ranking
-from factcheck.retrieval.store import PassageRow
 from factcheck.settings import SearchSettings
 
 if TYPE_CHECKING:

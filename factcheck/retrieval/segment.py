@@ -25,8 +25,8 @@ from factcheck.retrieval.manifest import (
     Segment,
     canonical_json,
 )
+from factcheck.retrieval.metadata_reader import MetadataReader
 from factcheck.retrieval.policy import SourcePolicy
-from factcheck.retrieval.store import MetadataReader
 from factcheck.retrieval.vectors import map_array, nearest, read_tokens, read_vectors
 
 if TYPE_CHECKING:

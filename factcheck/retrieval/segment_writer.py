@@ -39,10 +39,11 @@ from factcheck.retrieval.manifest import (
     canonical_json,
     sync,
 )
+from factcheck.retrieval.metadata_reader import StoredDocument
+from factcheck.retrieval.metadata_writer import MetadataWriter
 from factcheck.retrieval.passages import split_passages
 from factcheck.retrieval.policy import host_of
 from factcheck.retrieval.segment import OpenSegment, file_entry
-from factcheck.retrieval.store import MetadataWriter, StoredDocument
 from factcheck.retrieval.vectors import TokenWriter, VectorWriter, not_unit, read_vectors
 from factcheck.settings import PassageSettings
 

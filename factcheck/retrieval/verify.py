@@ -6,9 +6,9 @@ from pathlib import Path
 
 from factcheck.errors import InvalidInputError, MissingResourceError
 from factcheck.retrieval.manifest import MANIFEST, SEGMENTS, Manifest, check_folders
+from factcheck.retrieval.metadata_reader import MetadataReader
 from factcheck.retrieval.segment import OpenSegment, Tally, check_file
 from factcheck.retrieval.segment_writer import document_digest
-from factcheck.retrieval.store import MetadataReader
 
 HASHED_UP_TO = 256 * 2**20
 """An index of at most so many bytes is looked at throughout whenever it is opened."""

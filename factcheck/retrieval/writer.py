@@ -32,6 +32,7 @@ from factcheck.retrieval.manifest import (
     check_folders,
     sync,
 )
+from factcheck.retrieval.metadata_reader import StoredDocument
 from factcheck.retrieval.segment import OpenSegment, Tally, file_entry
 from factcheck.retrieval.segment_writer import (
     PASSAGES_AT_MOST,
@@ -42,7 +43,6 @@ from factcheck.retrieval.segment_writer import (
     SegmentWriter,
     picture_hash,
 )
-from factcheck.retrieval.store import StoredDocument
 from factcheck.settings import PassageSettings
 
 _LIBRARIES = (

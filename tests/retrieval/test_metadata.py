@@ -10,7 +10,8 @@ import stand_ins
 from factcheck.encoders import Encoders
 from factcheck.records import Claim
 from factcheck.retrieval import EvidenceIndex
-from factcheck.retrieval.store import MetadataReader, MetadataWriter
+from factcheck.retrieval.metadata_reader import MetadataReader
+from factcheck.retrieval.metadata_writer import MetadataWriter
 from factcheck.settings import SearchSettings
 
 

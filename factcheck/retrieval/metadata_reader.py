@@ -11,45 +11,9 @@ import numpy as np
 
 from factcheck.errors import InvalidInputError, UsageError
 from factcheck.records import Document, Passage
-
-# STRICT makes SQLite's own check refuse a value of another type. Rows count from 0: the row of a
-# passage or picture is its row in the vector file.
-_SCHEMA = (
-    """CREATE TABLE documents (
-    row INTEGER PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE,
-    text TEXT NOT NULL,
-    title TEXT,
-    url TEXT,
-    date TEXT,
-    ocr TEXT,
-    host TEXT,
-    digest BLOB NOT NULL,
-    sketch BLOB NOT NULL
-) STRICT""",
-    "CREATE INDEX documents_by_date ON documents (date)",
-    "CREATE INDEX documents_by_host ON documents (host)",
-    """CREATE TABLE images (
-    row INTEGER PRIMARY KEY,
-    document INTEGER NOT NULL UNIQUE,
-    path TEXT NOT NULL,
-    sha256 TEXT NOT NULL,
-    fingerprint TEXT
-) STRICT""",
-    """CREATE TABLE passages (
-    row INTEGER PRIMARY KEY,
-    document INTEGER NOT NULL,
-    start INTEGER NOT NULL,
-    "end" INTEGER NOT NULL
-) STRICT""",
-)
+from factcheck.retrieval.metadata_schema import DAY, SCHEMA, SKETCH_BYTES
 
 _CHUNK = 500
-
-_DAY = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
-
-# Bytes of what `distinct.sketch` makes: of a text of a few words, and of any other.
-_SKETCHES = (0, 256)
 
 
 @dataclass(frozen=True)
@@ -113,76 +77,6 @@ class ImageRow:
     date: str | None
 
 
-class MetadataWriter:
-    """Writes the file of a new index.
-
-    It keeps no journal: a build that dies leaves no index, so half a file is never read. Methods
-    raise sqlite3.Error when the file cannot be written.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._connection = sqlite3.connect(path, isolation_level=None)
-        self._connection.execute("PRAGMA journal_mode=OFF")
-        self._connection.execute("PRAGMA synchronous=OFF")
-        for statement in _SCHEMA:
-            self._connection.execute(statement)
-        self._connection.execute("BEGIN")
-        self.documents = 0
-        self.passages = 0
-        self.images = 0
-
-    def add_document(
-        self,
-        document: Document,
-        borders: Sequence[tuple[int, int]],
-        host: str | None,
-        digest: bytes,
-        sketch: bytes,
-    ) -> int | None:
-        """Add a document without its picture; its row, or None when its id is there already."""
-        row = self.documents
-        values = (document.id, document.text, document.title, document.url, document.date)
-        added = self._connection.execute(
-            "INSERT OR IGNORE INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (row, *values, document.ocr, host, digest, sketch),
-        )
-        if added.rowcount == 0:
-            return None
-        self._connection.executemany(
-            "INSERT INTO passages VALUES (?, ?, ?, ?)",
-            ((self.passages + i, row, start, end) for i, (start, end) in enumerate(borders)),
-        )
-        self.documents += 1
-        self.passages += len(borders)
-        return row
-
-    def add_image(self, document: int, path: str, sha256: str, fingerprint: str | None) -> None:
-        """Give the document in a row its picture."""
-        self._connection.execute(
-            "INSERT INTO images VALUES (?, ?, ?, ?, ?)",
-            (self.images, document, path, sha256, fingerprint),
-        )
-        self.images += 1
-
-    def passage_texts(self) -> Iterator[str]:
-        """The texts of all passages, by row."""
-        rows = self._connection.execute(
-            'SELECT documents.text, start, "end" FROM passages '
-            "JOIN documents ON documents.row = document ORDER BY passages.row"
-        )
-        for text, start, end in rows:
-            yield text[start:end]
-
-    def commit(self) -> None:
-        """Finish the file."""
-        self._connection.execute("COMMIT")
-        self._connection.close()
-
-    def close(self) -> None:
-        """Let go of the file, finished or not."""
-        self._connection.close()
-
-
 class MetadataReader:
     """Reads the file of an index; several threads may share it."""
 
@@ -243,7 +137,7 @@ class MetadataReader:
                 raise InvalidInputError(
                     f"{self.path}: passage {row} lies outside document '{identity}'"
                 )
-            if len(sketch) not in _SKETCHES:
+            if len(sketch) not in SKETCH_BYTES:
                 raise InvalidInputError(
                     f"{self.path}: damaged: the sketch of document '{identity}' is none"
                 )
@@ -475,7 +369,7 @@ class MetadataReader:
         self._rows("PRAGMA trusted_schema=OFF")
         self._rows("PRAGMA cell_size_check=ON")
         schema = self._rows("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")
-        if sorted(sql for (sql,) in schema) != sorted(_SCHEMA):
+        if sorted(sql for (sql,) in schema) != sorted(SCHEMA):
             raise InvalidInputError(f"{self.path}: its tables are not those of an index")
         ((page,),), ((pages,),) = self._rows("PRAGMA page_size"), self._rows("PRAGMA page_count")
         if page * pages != self.path.stat().st_size:
@@ -495,10 +389,10 @@ class MetadataReader:
                     f"{self.path}: the table {table} has {count} rows, and the manifest says "
                     f"{length}"
                 )
-        lengths_made = ", ".join(map(str, _SKETCHES))
+        lengths_made = ", ".join(map(str, SKETCH_BYTES))
         for problem, clause in (
             ("sketch", f"length(sketch) NOT IN ({lengths_made})"),
-            ("date", f"date NOT GLOB '{_DAY}'"),
+            ("date", f"date NOT GLOB '{DAY}'"),
         ):
             # Of a NULL the second clause is NULL, which counts as false.
             for (identity,) in self._rows(f"SELECT id FROM documents WHERE {clause} LIMIT 1"):
