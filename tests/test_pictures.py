@@ -61,6 +61,16 @@ def test_other_modes_become_rgb(mode: str) -> None:
     assert decoded.getpixel((0, 0))[0] < 5
 
 
+@pytest.mark.parametrize("white", [1.0, 255.0, 65535.0])
+def test_floating_point_pictures_become_rgb_whatever_their_white(white: float) -> None:
+    levels = np.linspace(0, white, 64, dtype=np.float32).reshape(8, 8)
+    levels[3, 3] = np.nan
+    decoded = pictures.decode(encoded(Image.fromarray(levels), "TIFF"), "float")
+    assert decoded.getpixel((7, 7)) == (255, 255, 255)
+    assert 120 < decoded.getpixel((0, 4))[0] < 136
+    assert decoded.getpixel((3, 3)) == (0, 0, 0)
+
+
 def test_the_first_frame_of_an_animation_is_taken(ramp: Image.Image) -> None:
     data = encoded(ramp, "GIF", save_all=True, append_images=[Image.new("RGB", ramp.size)])
     assert pictures.decode(data, "moving").size == (60, 40)
