@@ -49,7 +49,7 @@ from factcheck.evaluation.copies import (
 )
 from factcheck.training.image_losses import late_interaction, memory_similarities, nt_xent
 from factcheck.training.image_pairs import EditedPairs, LookalikeBatches, own_neighbours
-from factcheck.training.inputs import combined
+from factcheck.training.inputs import combined, started_from
 from factcheck.training.loop import append_row, decayed_and_not, require_same_run, write_run
 from factcheck.training.teacher import nearest_neighbours, teacher_vectors
 from factcheck.training_settings import ImageEncoderTraining
@@ -257,7 +257,8 @@ def train_image_encoder(
         on_progress: Called with a stage, steps done, steps in all and figures to show.
 
     Raises:
-        UsageError: `out` holds a checkpoint of a run with other settings or of other photographs.
+        UsageError: `out` holds a checkpoint of a run with other settings, of other photographs, or
+            that started from other weights.
 
     Returns:
         How well the finished encoder detects copies among the photographs kept for validation.
@@ -267,7 +268,7 @@ def train_image_encoder(
     folders = [data / folder for folder in settings.photographs]
     photographs = list_photographs(folders, settings.share)
     kept_aside = list_photographs(folders, settings.validation_share)
-    inputs = {"photographs": combined(one.sha256 for one in photographs)}
+    inputs = {"photographs": combined(one.sha256 for one in photographs)} | started_from(settings)
     # A run may be made longer, and written of more often.
     require_same_run(settings, inputs, out, ("steps", "log_every", "workers"))
     write_run(settings, inputs, out)

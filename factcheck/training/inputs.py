@@ -48,6 +48,12 @@ def inputs_of(settings: Settings, data: Path) -> dict[str, str]:
         found |= {
             f"pictures of {split}": PictureFiles(data, split).names_sha256() for split in splits
         }
+    return found | started_from(settings)
+
+
+def started_from(settings: Settings) -> dict[str, str]:
+    """Hashes of the weights that a run starts from or learns from, by name, as `inputs_of`."""
+    values = dict(settings)
     weights = {
         name: _weights(name, str(values[name]))
         for name in _NAME_ENCODERS
@@ -56,7 +62,7 @@ def inputs_of(settings: Settings, data: Path) -> dict[str, str]:
     taught = {
         f"teachers {name}": Path(name) / "model.safetensors" for name in values.get("teachers", [])
     }
-    return found | _hashes(weights | taught)
+    return _hashes(weights | taught)
 
 
 def combined(digests: Iterable[str]) -> str:

@@ -117,6 +117,12 @@ def test_training_goes_on_from_an_encoder_on_smaller_pictures_first(
     train(following, photographs, tmp_path / "second")
     encoder = ImageEncoder.load(str(tmp_path / "second" / "encoder"))
     assert (encoder.transform.side, encoder.tokens) == (96, 9)
+    # It started from these weights, and is another run from others.
+    train(settings.model_copy(update={"steps": 1, "seed": 7}), photographs, tmp_path / "other")
+    name = "model.safetensors"
+    (tmp_path / "other" / "encoder" / name).replace(tmp_path / "first" / "encoder" / name)
+    with pytest.raises(UsageError, match="second: holds a checkpoint of a run on other data"):
+        train(following, photographs, tmp_path / "second")
 
 
 def test_batches_hold_lookalikes_and_go_on_where_they_stopped() -> None:
