@@ -143,7 +143,7 @@ def train_fusion(
         with accelerator.main_process_first():
             train = encode_split(reading, data, "train", counter(report, "encode train"))
             validation = encode_split(reading, data, "val", counter(report, "encode val"))
-        stop, calibrate, kept_back = _divided(validation, settings)
+        stop, calibrate, kept_back = divide_validation(validation, settings)
         head = build_head(config)
         if encoders.image.copies is not None:
             head.start_from(encoders.image.copies)
@@ -354,12 +354,16 @@ def _calibrate(head: FusionHead, split: Split, kept_back: Split) -> Calibration:
     return fitted.model_copy(update={"conformal": conformal})
 
 
-def _divided(validation: Split, settings: FusionTraining) -> tuple[Split, Split, Split]:
+def divide_validation(validation: Split, settings: FusionTraining) -> tuple[Split, Split, Split]:
     """The validation rows for early stopping, for calibration, and those kept back.
 
     They are the same ones whatever the seed, so that runs can be compared by them. Calibration has
     those of early stopping too: that one epoch of a few is chosen by them spoils them little, and
     of a thousand rows alone it learns chance.
+
+    Args:
+        validation: All of them.
+        settings: How many are for what.
     """
     order = np.random.default_rng(0).permutation(len(validation))
     kept_back = round(len(order) * settings.conformal_share)
