@@ -3,6 +3,10 @@
 bm25s computes the score of every word in every passage when the index is made, and keeps them as a
 sparse matrix by columns of words. A search adds up a few columns, which lie in memory-mapped files.
 
+The words of a title count as words of each passage of its document, for what a passage is about is
+often said there alone ("It is 330 metres tall."). Sentence vectors are of passages alone: with the
+first words of a document before each of its passages they found less.
+
 The parts of an index (`segment`) are indexed one by one, and how rare a word is in a part that was
 added yesterday says little. So a column is weighted by how rare its word is in all of the index:
 the scores of all parts can be compared, and a document found in a small part counts no less.
@@ -32,6 +36,9 @@ FILES = (SCORES, PASSAGES, STARTS, VOCABULARY)
 
 _AT_ONCE = 1024
 
+# Of a title that is longer than this, which is none, each passage gets no more.
+_TITLE_CHARACTERS = 200
+
 
 def words_of(texts: Sequence[str]) -> list[list[str]]:
     """The words of texts that BM25 counts."""
@@ -50,11 +57,11 @@ def _stemmer() -> Any:
     return Stemmer.Stemmer("english")
 
 
-def write_lexical(texts: Iterable[str], folder: Path) -> None:
-    """Index texts by their words.
+def write_lexical(passages: Iterable[tuple[str | None, str]], folder: Path) -> None:
+    """Index passages by their words.
 
     Args:
-        texts: Of all passages of a part, in order.
+        passages: Of each passage of a part the title of its document and its text, in order.
         folder: Where its files go.
 
     Raises:
@@ -64,18 +71,18 @@ def write_lexical(texts: Iterable[str], folder: Path) -> None:
     from bm25s.tokenization import Tokenized
 
     vocabulary: dict[str, int] = {}
-    passages: list[np.ndarray] = []
+    counted: list[np.ndarray] = []
     waiting: list[str] = []
 
     def count() -> None:
         for words in words_of(waiting):
             numbers = (vocabulary.setdefault(word, len(vocabulary)) for word in words)
             # Numbers of four bytes: as Python's they would take ten times as much memory.
-            passages.append(np.fromiter(numbers, dtype=np.int32, count=len(words)))
+            counted.append(np.fromiter(numbers, dtype=np.int32, count=len(words)))
         waiting.clear()
 
-    for text in texts:
-        waiting.append(text)
+    for title, text in passages:
+        waiting.append(f"{title[:_TITLE_CHARACTERS]} {text}" if title else text)
         if len(waiting) == _AT_ONCE:
             count()
     count()
@@ -84,7 +91,7 @@ def write_lexical(texts: Iterable[str], folder: Path) -> None:
     starts = np.zeros(1, dtype=np.int64)
     if vocabulary:
         retriever = BM25(method="lucene")
-        tokens = Tokenized(ids=passages, vocab=vocabulary)
+        tokens = Tokenized(ids=counted, vocab=vocabulary)
         retriever.index(tokens, create_empty_token=False, show_progress=False)
         scores = np.asarray(retriever.scores["data"], dtype=np.float32)
         rows = np.asarray(retriever.scores["indices"], dtype=np.int32)

@@ -20,7 +20,7 @@ from factcheck.retrieval import approximate, lexical
 from factcheck.settings import PassageSettings, Settings
 
 FORMAT = "factcheck-index"
-VERSION = 2
+VERSION = 3
 
 MANIFEST = "manifest.json"
 SEGMENTS = "segments"
@@ -135,7 +135,7 @@ class Manifest(Settings):
     """
 
     format: Literal["factcheck-index"] = "factcheck-index"
-    version: Literal[2] = 2
+    version: Literal[3] = 3
     generation: Annotated[Count, Field(ge=1)] = 1
     text: TextEncoderEntry
     image: ImageEncoderEntry

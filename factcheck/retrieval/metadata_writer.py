@@ -61,12 +61,17 @@ class MetadataWriter:
 
     def passage_texts(self) -> Iterator[str]:
         """The texts of all passages, by row."""
+        for _, text in self.titled_passages():
+            yield text
+
+    def titled_passages(self) -> Iterator[tuple[str | None, str]]:
+        """The title of its document and the text of each passage, by row."""
         rows = self._connection.execute(
-            'SELECT documents.text, start, "end" FROM passages '
+            'SELECT title, text, start, "end" FROM passages '
             "JOIN documents ON documents.row = document ORDER BY passages.row"
         )
-        for text, start, end in rows:
-            yield text[start:end]
+        for title, text, start, end in rows:
+            yield title, text[start:end]
 
     def commit(self) -> None:
         """Finish the file."""

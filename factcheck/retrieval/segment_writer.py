@@ -148,7 +148,7 @@ class SegmentWriter:
             self._add_pictures(metadata, pictured)
             plan.on_progress("words", 0, 1)
             with writing(self._index):
-                write_lexical(metadata.passage_texts(), self._folder)
+                write_lexical(metadata.titled_passages(), self._folder)
                 plan.on_progress("words", 1, 1)
                 metadata.commit()
         return finish_segment(self._index, self._folder, metadata, plan)
@@ -356,7 +356,7 @@ class MergedSegment:
                 passages.commit()
                 images.commit()
                 tokens.commit()
-                write_lexical(metadata.passage_texts(), self._folder)
+                write_lexical(metadata.titled_passages(), self._folder)
                 metadata.commit()
         return finish_segment(self._index, self._folder, metadata, plan)
 

@@ -25,7 +25,7 @@ from factcheck.settings import PassageSettings
 
 def test_the_manifest_says_what_is_in_the_index(built: Path, encoders: Encoders) -> None:
     manifest = json.loads((built / "manifest.json").read_text())
-    assert (manifest["format"], manifest["version"]) == ("factcheck-index", 2)
+    assert (manifest["format"], manifest["version"]) == ("factcheck-index", 3)
     assert manifest["text"] == {
         "name": "all-MiniLM-L6-v2",
         "sha256": encoders.text.sha256,

@@ -14,6 +14,7 @@ from factcheck.records import Claim, Document
 from factcheck.retrieval import EvidenceIndex, Query, SourcePolicy
 from factcheck.retrieval.distinct import first_of_each, same_article, sketch
 from factcheck.retrieval.lexical import words_of
+from factcheck.retrieval.passages import split_passages
 from factcheck.retrieval.reader import IndexReader
 from factcheck.retrieval.rerank import Reranker
 from factcheck.settings import Channel, SearchSettings
@@ -57,11 +58,36 @@ def test_words_are_found_in_other_forms_but_not_stop_words(index: EvidenceIndex)
     assert index.search(Claim("the and of"), 3, only("lexical")) == []
 
 
+def test_each_passage_is_found_by_the_words_of_its_title(
+    encoders: Encoders, tmp_path: Path
+) -> None:
+    filler = "Visitors come from all over the world and wait for an hour or two. " * 8
+    documents = [
+        Document("tower", f"It is 330 metres tall. {filler}", title="The Eiffel Tower"),
+        Document("bridge", f"It is 227 metres tall. {filler}"),
+        Document("long", filler, title="Words upon words. " * 20 + "Xylophone"),
+    ]
+    index = EvidenceIndex.build(documents, tmp_path / "titles.index", encoders)
+    found = index.search(Claim("Eiffel"), 9, only("lexical"))
+    assert {hit.document_id for hit in found} == {"tower"}
+    assert len(found) == len(split_passages(documents[0])) > 1
+    # What is cited is the passage alone, and so is what its vector is of.
+    for hit in found:
+        assert documents[0].text[hit.passage.start : hit.passage.end] == hit.passage.text
+        [vector] = encoders.passages([hit.passage.text])
+        assert index.passage_vectors([hit.row])[0] == pytest.approx(vector, abs=1e-5)
+    assert index.search(Claim("xylophone"), 9, only("lexical")) == []
+    grown = EvidenceIndex.build(documents[1:], tmp_path / "grown.index", encoders)
+    grown = grown.add(documents[:1]).compact()
+    merged = grown.search(Claim("Eiffel"), 9, only("lexical"))
+    assert {hit.passage for hit in merged} == {hit.passage for hit in found}
+
+
 def test_bm25_scores_are_those_of_bm25s(index: EvidenceIndex, documents: list[Document]) -> None:
     import bm25s
 
     reference = bm25s.BM25(method="lucene")
-    tokens = words_of([document.text for document in documents])
+    tokens = words_of([f"{document.title} {document.text}" for document in documents])
     reference.index(tokens, show_progress=False)
     query = words_of(["The old town of the river was flooded by the rain on Sunday"])[0]
     expected = reference.get_scores([word for word in query if word in reference.vocab_dict])
