@@ -12,13 +12,19 @@ its direction, and its length is raised to a power.
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 import numpy as np
 from pydantic import Field
 
 from factcheck.fusion.abstention import Conformal
 from factcheck.settings import Settings
+
+# Beyond what `fit` may choose: a stranger's temperature of nearly nothing, or power of hundreds,
+# would make numbers that are none.
+_Temperature = Annotated[float, Field(ge=0.01, le=100)]
+_Bias = Annotated[float, Field(ge=-100, le=100)]
+_Power = Annotated[float, Field(ge=0.2, le=5)]
 
 
 class Calibration(Settings):
@@ -35,13 +41,12 @@ class Calibration(Settings):
         conformal: Rows kept back for `--max-error`; None where there are none.
     """
 
-    text_temperature: float = Field(1.0, gt=0)
-    text_bias: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    # Beyond what `fit` may choose; a stranger's power of hundreds would make numbers that are none.
-    text_power: float = Field(1.0, ge=0.2, le=5)
-    image_temperature: float = Field(1.0, gt=0)
-    image_bias: float = 0.0
-    passage_temperature: float = Field(1.0, gt=0)
+    text_temperature: _Temperature = 1.0
+    text_bias: tuple[_Bias, _Bias, _Bias] = (0.0, 0.0, 0.0)
+    text_power: _Power = 1.0
+    image_temperature: _Temperature = 1.0
+    image_bias: _Bias = 0.0
+    passage_temperature: _Temperature = 1.0
     conformal: Conformal | None = None
 
     @classmethod

@@ -51,10 +51,20 @@ def test_a_power_changes_how_sure_a_row_is_and_not_of_what() -> None:
     )
 
 
-@pytest.mark.parametrize("power", [0.0, -1.0, 300.0, float("inf"), float("nan")])
-def test_a_power_that_no_fit_gives_is_refused(power: float) -> None:
-    with pytest.raises(ValidationError, match="text_power"):
-        Calibration(text_power=power)
+@pytest.mark.parametrize("value", [0.0, -1.0, 300.0, float("inf"), float("nan")])
+@pytest.mark.parametrize(
+    "name", ["text_temperature", "text_power", "image_temperature", "passage_temperature"]
+)
+def test_what_no_fit_gives_is_refused(name: str, value: float) -> None:
+    with pytest.raises(ValidationError, match=name):
+        Calibration.model_validate({name: value})
+
+
+@pytest.mark.parametrize("value", [-300.0, float("inf"), float("nan")])
+def test_biases_that_no_fit_gives_are_refused(value: float) -> None:
+    for name, found in (("text_bias", (0, value, 0)), ("image_bias", value)):
+        with pytest.raises(ValidationError, match=name):
+            Calibration.model_validate({name: found})
 
 
 def test_the_default_changes_nothing() -> None:
