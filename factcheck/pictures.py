@@ -158,7 +158,7 @@ def fingerprint(image: Image.Image) -> int | None:
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "I;16", "I;16B", "I;16L", "F"):
-        levels = np.nan_to_num(np.asarray(image, dtype=np.float32))
+        levels = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0, neginf=0)
         # White is the least of these that nothing is brighter than; 1 in floating point alone.
         whites = (1, 255, 65535) if image.mode == "F" else (255, 65535)
         top = next((white for white in whites if levels.max(initial=0) <= white), whites[-1])

@@ -64,11 +64,11 @@ def test_other_modes_become_rgb(mode: str) -> None:
 @pytest.mark.parametrize("white", [1.0, 255.0, 65535.0])
 def test_floating_point_pictures_become_rgb_whatever_their_white(white: float) -> None:
     levels = np.linspace(0, white, 64, dtype=np.float32).reshape(8, 8)
-    levels[3, 3] = np.nan
+    levels[3, 3], levels[3, 4] = np.nan, np.inf
     decoded = pictures.decode(encoded(Image.fromarray(levels), "TIFF"), "float")
     assert decoded.getpixel((7, 7)) == (255, 255, 255)
     assert 120 < decoded.getpixel((0, 4))[0] < 136
-    assert decoded.getpixel((3, 3)) == (0, 0, 0)
+    assert decoded.getpixel((3, 3)) == decoded.getpixel((4, 3)) == (0, 0, 0)
 
 
 def test_the_first_frame_of_an_animation_is_taken(ramp: Image.Image) -> None:
