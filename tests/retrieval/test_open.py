@@ -75,8 +75,8 @@ def test_a_manifest_of_a_gigabyte_is_not_read(copy: Path) -> None:
 
 
 def test_another_version_is_refused_with_both(copy: Path) -> None:
-    _rewrite(copy, lambda manifest: manifest.update(version=1))
-    _refused(copy, "format version 1, and this release reads version 2: build it again")
+    _rewrite(copy, lambda manifest: manifest.update(version=2))
+    _refused(copy, "format version 2, and this release reads version 3: build it again")
 
 
 @pytest.mark.parametrize(
