@@ -5,7 +5,7 @@ sparse matrix by columns of words. A search adds up a few columns, which lie in 
 
 The words of a title count as words of each passage of its document, for what a passage is about is
 often said there alone ("It is 330 metres tall."). Sentence vectors are of passages alone: with the
-first words of a document before each of its passages they found less.
+first words of a long document before each of its passages they found less.
 
 The parts of an index (`segment`) are indexed one by one, and how rare a word is in a part that was
 added yesterday says little. So a column is weighted by how rare its word is in all of the index:
