@@ -161,7 +161,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         levels = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0, neginf=0)
         # White is the least of these that nothing is brighter than; 1 in floating point alone.
         whites = (1, 255, 65535) if image.mode == "F" else (255, 65535)
-        top = next((white for white in whites if levels.max(initial=0) <= white), whites[-1])
+        highest = levels.max(initial=0)
+        top = next((white for white in whites if highest <= white), whites[-1])
         image = Image.fromarray(np.clip(levels / top * 255, 0, 255).astype(np.uint8))
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         layer = image.convert("RGBA")

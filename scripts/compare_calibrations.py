@@ -146,14 +146,24 @@ class Head:
         return Head(self.text[rows], self.image[rows], self.split.take(rows))
 
 
-def probabilities(fitted_on: Head, scored: Head) -> dict[str, np.ndarray]:
-    """(N, 3) of the text relation, by scaling."""
-    said = {}
+def probabilities(fitted_on: Head, scored: Head) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """(N, 3) of the text relation and (N, 5) of the label, by scaling.
+
+    The image relation is calibrated as it ships whatever the scaling.
+    """
+    ships = calibration(fitted_on)
+    text = {SHIPS: ships.text_probabilities(scored.text)}
     for name, scaling in SCALINGS.items():
         parameters = scaling.fit(fitted_on.text, fitted_on.split.relations)
-        said[name] = np.exp(log_softmax(scaling.scaled(parameters, scored.text), axis=1))
-    said[SHIPS] = calibration(fitted_on).text_probabilities(scored.text)
-    return said
+        text[name] = np.exp(log_softmax(scaling.scaled(parameters, scored.text), axis=1))
+    inputs = scored.split.inputs
+    both = (inputs.claim_image_rows >= 0) & (inputs.evidence_image_rows >= 0)
+    image = np.where(both, ships.image_probabilities(scored.image), np.nan)
+    none = np.full((len(image), 0), np.nan)
+    return {
+        name: (own, RelationProbabilities(own, image, none, none).label)
+        for name, own in text.items()
+    }
 
 
 def calibration(head: Head) -> Calibration:
@@ -161,15 +171,6 @@ def calibration(head: Head) -> Calibration:
     known = head.split.same_picture >= 0
     same = head.split.same_picture[known] == 1
     return Calibration.fit(head.text, head.split.relations, head.image[known], same)
-
-
-def label_probabilities(text: np.ndarray, fitted_on: Head, scored: Head) -> np.ndarray:
-    """(N, 5) of the label; the image relation is calibrated as it ships whatever the scaling."""
-    inputs = scored.split.inputs
-    both = (inputs.claim_image_rows >= 0) & (inputs.evidence_image_rows >= 0)
-    image = np.where(both, calibration(fitted_on).image_probabilities(scored.image), np.nan)
-    none = np.full((len(text), 0), np.nan)
-    return RelationProbabilities(text, image, none, none).label
 
 
 def score(text: np.ndarray, label: np.ndarray, split: Split) -> tuple[float, float]:
@@ -188,16 +189,15 @@ def folded(head: Head, seed: int) -> dict[str, tuple[float, float]]:
     for rows in np.array_split(order, FOLDS):
         others, own = head.take(np.setdiff1d(order, rows)), head.take(rows)
         for name, said in probabilities(others, own).items():
-            text[name][rows] = said
-            label[name][rows] = label_probabilities(said, others, own)
+            text[name][rows], label[name][rows] = said
     return {name: score(text[name], label[name], head.split) for name in names}
 
 
 def kept_back(calibrated_on: Head, kept: Head) -> dict[str, tuple[float, float]]:
     """Scores of each scaling on rows that training keeps back."""
     return {
-        name: score(text, label_probabilities(text, calibrated_on, kept), kept.split)
-        for name, text in probabilities(calibrated_on, kept).items()
+        name: score(text, label, kept.split)
+        for name, (text, label) in probabilities(calibrated_on, kept).items()
     }
 
 
