@@ -87,7 +87,9 @@ def trained(settings: Any, data: Path, out: Path, cache: Path | None = None) -> 
 def scores(checkpoint: Checkpoint, split: Split) -> dict[str, Any]:
     """How right the verdicts on a split are, and how far their confidence can be trusted."""
     said = relation_probabilities(checkpoint, split.inputs)
-    metrics = classification_metrics(said.label, said.image, split.labels, split.same_picture)
+    metrics = classification_metrics(
+        said.label, said.image, split.labels, split.same_picture, resamples=0
+    )
     confidence, right = said.label.max(axis=1), said.label.argmax(axis=1) == split.labels
     conformal = checkpoint.calibration.conformal
     threshold = None if conformal is None else conformal.threshold(MAX_ERROR)

@@ -39,6 +39,7 @@ def _write(console: "Console", a: Path, b: Path, found: dict[str, Any], flips: i
     runs.add_row("A", str(a))
     runs.add_row("B", str(b))
     runs.add_row("rows", str(found["rows"]))
+    runs.add_row("groups of them that share no text", str(found["text_groups"]))
     console.print(runs)
     console.print()
     console.print(_scores(found["scores"]))

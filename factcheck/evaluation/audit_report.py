@@ -13,10 +13,10 @@ TABLE = "audit.md"
 PICTURE = "audit.svg"
 
 _NOTES = (
-    "Weighted F1 is Factify 2's score; intervals are 95%, of a bootstrap stratified by label, and "
-    "those of differences are paired. The text relation's accuracy is that of the label given, on "
-    "all rows; the image relation's likewise, on rows that are not Refute, where Refute, given "
-    "wrongly, counts as wrong.",
+    "Weighted F1 is Factify 2's score; intervals are 95%, of a bootstrap over groups of rows that "
+    "share no text, stratified by label, and those of differences are paired. The text relation's "
+    "accuracy is that of the label given, on all rows; the image relation's likewise, on rows that "
+    "are not Refute, where Refute, given wrongly, counts as wrong.",
     "By chance is what the labels that a system gives would score if they were dealt to the rows "
     "at random; to be above the majority and not above that is to know nothing.",
     "Baselines are trained on the training split; the full model is a checkpoint as it is. If its "

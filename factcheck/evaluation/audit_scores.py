@@ -31,6 +31,7 @@ def score_answers(
     differences: Sequence[tuple[str, str]] = (),
     resamples: int = RESAMPLES,
     seed: int = 0,
+    groups: np.ndarray | None = None,
 ) -> tuple[dict[str, dict[str, Any]], dict[tuple[str, str], dict[str, Any]]]:
     """Score systems on the same rows and the same resamples of them.
 
@@ -40,6 +41,7 @@ def score_answers(
         differences: Pairs of names; the weighted F1 of the second is taken from that of the first.
         resamples: How many; at least 1.
         seed: Of the draws.
+        groups: (N,) the group of each row (`intervals.resampled`).
 
     Returns:
         By name the `SCORES` (`label_and_image_scores`), each with its `{name}_interval`, 95% and
@@ -47,16 +49,16 @@ def score_answers(
         that no row bears on is None, and so is its interval.
     """
 
-    def score(rows: np.ndarray) -> Scores:
+    def score(times: np.ndarray) -> Scores:
         found: Scores = {}
         for name, given in answers.items():
-            scores = label_and_image_scores(confusions(labels, given, rows))
+            scores = label_and_image_scores(confusions(labels, given, times))
             found |= {f"{name} {kind}": scores[kind] for kind in SCORES}
         for one, other in differences:
             found[f"{one} - {other}"] = found[f"{one} weighted_f1"] - found[f"{other} weighted_f1"]
         return found
 
-    measured = _measured(labels, score, resamples, seed)
+    measured = _measured(labels, score, resamples, seed, groups)
     scored: dict[str, dict[str, Any]] = {}
     for name in answers:
         scored[name] = {}
@@ -76,6 +78,7 @@ def score_rest(
     removed: np.ndarray,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    groups: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Score a system on the rows that are left when some are removed.
 
@@ -85,6 +88,7 @@ def score_rest(
         removed: (N,) bool.
         resamples: How many; at least 1.
         seed: Of the draws.
+        groups: (N,) the group of each row (`intervals.resampled`).
 
     Returns:
         The `SCORES` with their intervals, as `score_answers` gives them, and `minus_unstressed`
@@ -96,9 +100,9 @@ def score_rest(
         names = (*SCORES, "minus_unstressed")
         return dict.fromkeys(f"{name}{part}" for name in names for part in ("", "_interval"))
 
-    def score(rows: np.ndarray) -> Scores:
-        rest = confusions(labels, predicted, rows, ~removed)
-        everything = confusions(labels, predicted, rows)
+    def score(times: np.ndarray) -> Scores:
+        rest = confusions(labels, predicted, times, ~removed)
+        everything = confusions(labels, predicted, times)
         kept = rest.sum(axis=-1) / np.maximum(1, everything.sum(axis=-1))
         alike = label_scores(everything * kept[..., None])["weighted_f1"]
         scores = label_and_image_scores(rest)
@@ -107,17 +111,22 @@ def score_rest(
 
     result: dict[str, Any] = {}
     # Strata by removal too, so that no resample is left without rows.
-    for name, (point, interval) in _measured(2 * labels + removed, score, resamples, seed).items():
+    strata = 2 * labels + removed
+    for name, (point, interval) in _measured(strata, score, resamples, seed, groups).items():
         result |= {name: point, f"{name}_interval": interval}
     return result
 
 
 def _measured(
-    strata: np.ndarray, score: Callable[[np.ndarray], Scores], resamples: int, seed: int
+    strata: np.ndarray,
+    score: Callable[[np.ndarray], Scores],
+    resamples: int,
+    seed: int,
+    groups: np.ndarray | None,
 ) -> dict[str, tuple[float | None, list[float] | None]]:
     """Scores on the rows as they are, each with its interval; None where there is none."""
-    points = score(np.arange(len(strata))[None])
-    drawn = resampled(strata, score, resamples, seed)
+    points = score(np.ones((1, len(strata)), dtype=np.int64))
+    drawn = resampled(strata, score, resamples, seed, groups)
     return {
         name: (None, None) if np.isnan(point).any() else (float(point[0]), interval_of(drawn[name]))
         for name, point in points.items()

@@ -94,7 +94,10 @@ def audit_splits(
     pairs = [(name, MAJORITY) for name in others]
     pairs += [(FULL, name) for name in given if name != FULL]
     pairs += [(name, FULL) for name in stressed]
-    scores, differences = score_answers(val.labels, given | stressed, pairs, seed=seed)
+    groups = val.text_groups
+    scores, differences = score_answers(
+        val.labels, given | stressed, pairs, seed=seed, groups=groups
+    )
     systems = {
         name: scores[name]
         | {"by_chance": chance_weighted_f1(val.labels, given[name])}
@@ -109,7 +112,7 @@ def audit_splits(
         for name in stressed
     }
     stress_scores[DUPLICATES] = {
-        **score_rest(val.labels, given[FULL], repeated, seed=seed),
+        **score_rest(val.labels, given[FULL], repeated, seed=seed, groups=groups),
         "rows": int((~repeated).sum()),
         "changed": int(repeated.sum()),
     }

@@ -19,6 +19,7 @@ from factcheck.evaluation.intervals import (
     resampled,
     two_sided_p,
 )
+from factcheck.evaluation.shared_texts import groups_of
 from factcheck.records import LABELS, Label
 
 MAX_ROWS = 1_000_000
@@ -67,6 +68,7 @@ class _Line(BaseModel):
     label: _OneLabel
     true_label: Annotated[Label | None, BeforeValidator(_label_or_null)]
     probabilities: Annotated[dict[_OneLabel, _Probability], AfterValidator(_complete)]
+    text_keys: list[str] = []
     evidence: _Evidence = _Evidence()
 
 
@@ -76,6 +78,7 @@ class _Prediction:
     label: Label
     confidence: float
     document: str | None
+    text_keys: list[str]
 
 
 @dataclass(frozen=True)
@@ -90,17 +93,20 @@ def compare_runs(a: Path, b: Path, resamples: int = RESAMPLES, seed: int = 0) ->
     Args:
         a: Run folder; its `predictions.jsonl` is read.
         b: Another one.
-        resamples: Paired bootstrap resamples, stratified by the true label.
+        resamples: Paired bootstrap resamples, of groups of rows that share no text
+            (`intervals.resampled`).
         seed: Of the bootstrap.
 
     Returns:
-        - `rows`.
+        - `rows`, and how many groups they are, `text_groups`: as many as rows where the runs do not
+          say which texts they are on, as runs of earlier versions do not.
         - `scores`: for `weighted_f1`, `macro_f1` and `accuracy` the score of `a`, that of `b` and
           `b_minus_a`, each with its `{name}_interval` (95%, `[low, high]`), and the `two_sided_p`
           of no difference (`intervals.two_sided_p`).
         - `counts` of rows by who is right: `both`, `only_a`, `only_b`, `neither`.
         - `mcnemar_p`: two-sided, of McNemar's test that each is right alone equally often, exact:
-          a binomial test on the rows where one alone is (Psychometrika 12, 1947).
+          a binomial test on the rows where one alone is (Psychometrika 12, 1947). It takes rows
+          as independent; where there are far fewer groups than rows it is too sure.
         - `flips`: the rows whose label differs, in the order of `a`: `index`, `true_label`, the
           labels `a` and `b`, `a_confidence` and `b_confidence` (probability of each one's label).
 
@@ -115,11 +121,13 @@ def compare_runs(a: Path, b: Path, resamples: int = RESAMPLES, seed: int = 0) ->
     truth = _positions(ours.true_label for _, ours, _ in pairs)
     given_a = _positions(ours.label for _, ours, _ in pairs)
     given_b = _positions(theirs.label for _, _, theirs in pairs)
+    groups = groups_of([ours.text_keys for _, ours, _ in pairs])
     right_a, right_b = given_a == truth, given_b == truth
     only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
     return {
         "rows": len(pairs),
-        "scores": _scores(truth, given_a, given_b, resamples, seed),
+        "text_groups": len(np.unique(groups)),
+        "scores": _scores(truth, given_a, given_b, groups, resamples, seed),
         "counts": {
             "both": int((right_a & right_b).sum()),
             "only_a": only_a,
@@ -158,6 +166,7 @@ def _read(path: Path) -> _Run:
             line.label,
             line.probabilities[line.label],
             cited[0].passage.document_id if cited else None,
+            line.text_keys,
         )
     if not rows:
         raise InvalidInputError(f"{path}: holds no predictions")
@@ -189,11 +198,16 @@ def _positions(labels: Iterable[Label]) -> np.ndarray:
 
 
 def _scores(
-    truth: np.ndarray, given_a: np.ndarray, given_b: np.ndarray, resamples: int, seed: int
+    truth: np.ndarray,
+    given_a: np.ndarray,
+    given_b: np.ndarray,
+    groups: np.ndarray,
+    resamples: int,
+    seed: int,
 ) -> dict[str, dict[str, Any]]:
-    def score(rows: np.ndarray) -> Scores:
-        of_a = label_scores(confusions(truth, given_a, rows))
-        of_b = label_scores(confusions(truth, given_b, rows))
+    def score(times: np.ndarray) -> Scores:
+        of_a = label_scores(confusions(truth, given_a, times))
+        of_b = label_scores(confusions(truth, given_b, times))
         return {
             f"{name} {side}": values
             for name in _COMPARED
@@ -204,8 +218,8 @@ def _scores(
             )
         }
 
-    found = score(np.arange(len(truth))[None])
-    drawn = resampled(truth, score, resamples, seed)
+    found = score(np.ones((1, len(truth)), dtype=np.int64))
+    drawn = resampled(truth, score, resamples, seed, groups)
     scores: dict[str, dict[str, Any]] = {}
     for name in _COMPARED:
         scores[name] = {}

@@ -21,6 +21,7 @@ from factcheck.evaluation.runs import (
     read_verdicts,
     write_run,
 )
+from factcheck.evaluation.shared_texts import text_groups
 from factcheck.files import write_whole
 from factcheck.records import LABELS, Verdict
 
@@ -217,7 +218,13 @@ def score(rows: list[Factify2Row], verdicts: list[Verdict]) -> dict[str, Any]:
     )
     labels = np.array([LABELS.index(row.label) for row in rows if row.label is not None])
     same = np.array([-1 if row.same_picture is None else int(row.same_picture) for row in rows])
-    return classification_metrics(probabilities, image, labels, np.where(np.isnan(image), -1, same))
+    return classification_metrics(
+        probabilities,
+        image,
+        labels,
+        np.where(np.isnan(image), -1, same),
+        groups=text_groups(rows),
+    )
 
 
 def decision_metrics(rows: list[Factify2Row], verdicts: list[Verdict]) -> dict[str, Any]:

@@ -1,11 +1,14 @@
-"""Bootstrap over rows, stratified by their true label: 95% intervals of scores and of differences.
+"""Bootstrap over groups of rows: 95% intervals of scores and of differences.
 
-A resample has as many rows of each label as the split has, drawn with replacement; intervals are
-those of percentiles (Efron & Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13).
+Rows that share a claim or a document stand and fall together: ten rows on one story tell less than
+ten on ten. So what is drawn with replacement is not rows but groups of rows that share no text
+(`shared_texts`), as a cluster bootstrap does (Davison & Hinkley, Bootstrap Methods and their
+Application, 1997, sec. 3.8). A resample has as many groups of each label as the split has; where
+every row is a group of its own, it has as many rows of each. Intervals are those of percentiles
+(Efron & Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13).
 
-`scipy.stats.bootstrap` could draw the strata as independent samples, but it refuses a sample of one
-row, which small splits have, so rows are drawn here. Scores of many resamples at once come from
-their counts: a call of scikit-learn for each of thousands would take minutes.
+`scipy.stats.bootstrap` knows no groups, so they are drawn here. Scores of many resamples at once
+come from their counts: a call of scikit-learn for each of thousands would take minutes.
 """
 
 from collections.abc import Callable
@@ -27,8 +30,8 @@ NOT_REFUTE = np.array([label is not Label.REFUTE for label in LABELS])
 SAME_PICTURE = np.array([same_picture_of(label) is True for label in LABELS])
 """(5,) bool, the labels that say of both pictures that they are the same."""
 
-# Resamples drawn at a time: 7,500 rows of so many take some tens of megabytes.
-_AT_ONCE = 100
+# How often rows are drawn is counted for so many rows at a time, which take some tens of megabytes.
+_COUNTED_AT_ONCE = 1_000_000
 
 Scores = dict[str, np.ndarray]
 """(B,) by name: scores of B resamples."""
@@ -39,27 +42,39 @@ def resampled(
     score: Callable[[np.ndarray], Scores],
     resamples: int = RESAMPLES,
     seed: int = 0,
+    groups: np.ndarray | None = None,
 ) -> Scores:
     """Scores of resamples of N rows.
 
     Two runs on the same rows are compared in pairs when `score` scores both on the rows drawn.
 
     Args:
-        strata: (N,) what a row is; a resample has as many rows of each kind.
-        score: From (B, N) positions of the rows of B resamples to the scores of each.
+        strata: (N,) what a row is; a resample has as many groups of each kind, a group being of the
+            kind that most of its rows are of.
+        score: From (B, N) how often each row is drawn to the scores of each of B resamples.
         resamples: How many; at least 1.
         seed: Of the draws.
+        groups: (N,) the group of each row, drawn as a whole; without it every row is drawn alone.
 
     Returns:
         (resamples,) by name.
     """
     rng = np.random.default_rng(seed)
-    groups = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
+    alone = np.arange(len(strata))
+    group = alone if groups is None else np.unique(groups, return_inverse=True)[1]
+    kinds, kind = np.unique(strata, return_inverse=True)
+    rows_of_kind = np.zeros((group.max() + 1, len(kinds)), dtype=np.int64)
+    np.add.at(rows_of_kind, (group, kind), 1)
+    stratum = rows_of_kind.argmax(axis=1)
+    members = [np.flatnonzero(stratum == own) for own in np.unique(stratum)]
+    at_once = min(100, max(1, _COUNTED_AT_ONCE // len(strata)))
     parts = []
-    for start in range(0, resamples, _AT_ONCE):
-        count = min(_AT_ONCE, resamples - start)
-        drawn = [group[rng.integers(len(group), size=(count, len(group)))] for group in groups]
-        parts.append(score(np.concatenate(drawn, axis=1)))
+    for start in range(0, resamples, at_once):
+        count = min(at_once, resamples - start)
+        drawn = [some[rng.integers(len(some), size=(count, len(some)))] for some in members]
+        cells = np.concatenate(drawn, axis=1) + len(stratum) * np.arange(count)[:, None]
+        times = np.bincount(cells.ravel(), minlength=len(stratum) * count)
+        parts.append(score(times.reshape(count, -1)[:, group]))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -81,7 +96,7 @@ def two_sided_p(differences: np.ndarray) -> float:
 def confusions(
     labels: np.ndarray,
     predicted: np.ndarray,
-    rows: np.ndarray,
+    times: np.ndarray,
     counted: np.ndarray | None = None,
 ) -> np.ndarray:
     """Confusion matrices of B resamples.
@@ -89,17 +104,18 @@ def confusions(
     Args:
         labels: (N,) true labels as positions in `records.LABELS`.
         predicted: (N,) labels given, likewise.
-        rows: (B, N) positions of the rows drawn.
+        times: (B, N) how often each row is drawn.
         counted: (N,) bool, the rows that count when they are drawn; all without it.
 
     Returns:
         (B, 5, 5) counts, rows true and columns given.
     """
     size = len(LABELS)
-    cells = (labels * size + predicted)[rows] + size**2 * np.arange(len(rows))[:, None]
-    drawn = cells.ravel() if counted is None else cells[counted[rows]]
-    counts = np.bincount(drawn, minlength=size**2 * len(rows))
-    return counts.reshape(-1, size, size)
+    cells = labels * size + predicted
+    if counted is not None:
+        cells = np.where(counted, cells, -1)
+    sums = [times[:, cells == cell].sum(axis=1) for cell in range(size**2)]
+    return np.stack(sums, axis=1).reshape(-1, size, size)
 
 
 def label_scores(confusion: np.ndarray) -> Scores:
@@ -114,7 +130,8 @@ def label_scores(confusion: np.ndarray) -> Scores:
     """
     right = np.diagonal(confusion, axis1=-2, axis2=-1)
     true, given = confusion.sum(axis=-1), confusion.sum(axis=-2)
-    rows = true.sum(axis=-1)
+    # A resample of a part of the rows may have none.
+    rows = np.maximum(1, true.sum(axis=-1))
     # A label that is neither true nor given anywhere has F1 zero.
     f1 = 2 * right / np.maximum(1, true + given)
     same_relation = RELATION_OF[:, None] == RELATION_OF[None, :]
@@ -134,6 +151,7 @@ def metric_intervals(
     image_right: np.ndarray,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    groups: np.ndarray | None = None,
 ) -> dict[str, list[float]]:
     """95% intervals of the scores of N predictions.
 
@@ -145,6 +163,7 @@ def metric_intervals(
             not known.
         resamples: How many; at least 1.
         seed: Of the draws.
+        groups: (N,) the group of each row (`resampled`).
 
     Returns:
         `[low, high]` by name: those of `label_scores`, `accuracy_at_80_percent_coverage`, and
@@ -154,16 +173,16 @@ def metric_intervals(
     known = ~np.isnan(image_right)
     right = known & (image_right == 1)
 
-    def score(rows: np.ndarray) -> Scores:
-        scores = label_scores(confusions(labels, predicted, rows))
-        scores["accuracy_at_80_percent_coverage"] = selective_accuracies(confidence, correct, rows)
+    def score(times: np.ndarray) -> Scores:
+        scores = label_scores(confusions(labels, predicted, times))
+        scores["accuracy_at_80_percent_coverage"] = selective_accuracies(confidence, correct, times)
         if known.any():
-            count = known[rows].sum(axis=1)
+            count = times[:, known].sum(axis=1)
             # A resample of a small split may have no such row.
             scores["image_relation_accuracy"] = np.where(
-                count > 0, right[rows].sum(axis=1) / np.maximum(1, count), np.nan
+                count > 0, times[:, right].sum(axis=1) / np.maximum(1, count), np.nan
             )
         return scores
 
-    scores = resampled(labels, score, resamples, seed)
+    scores = resampled(labels, score, resamples, seed, groups)
     return {name: interval_of(values) for name, values in scores.items()}

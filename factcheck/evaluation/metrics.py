@@ -26,6 +26,7 @@ def classification_metrics(
     same_picture: np.ndarray,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    groups: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Metrics of N predictions.
 
@@ -36,9 +37,11 @@ def classification_metrics(
         same_picture: (N,) 1, 0, or -1 where the truth is unknown or there are not two pictures.
         resamples: Bootstrap resamples of the intervals; 0 leaves these out.
         seed: Of the bootstrap.
+        groups: (N,) the group of each row (`shared_texts`), which is drawn as a whole; without it
+            rows count as independent.
 
     Returns:
-        - `rows`.
+        - `rows`, and with `groups` their number, `text_groups`.
         - `weighted_f1` (the task's score), `macro_f1`, `mean_f1_without_refute`, `accuracy`.
         - `f1` by label, and `leaderboard_columns` by label (`leaderboard_columns`).
         - `labels`, and `confusion` in their order (rows true, columns given).
@@ -69,6 +72,7 @@ def classification_metrics(
     risk = risks(confidence, correct)
     metrics: dict[str, Any] = {
         "rows": len(labels),
+        **({} if groups is None else {"text_groups": len(np.unique(groups))}),
         "weighted_f1": weighted_f1(labels, predicted),
         "macro_f1": float(f1.mean()),
         "mean_f1_without_refute": float(f1[NOT_REFUTE].mean()),
@@ -87,12 +91,14 @@ def classification_metrics(
         "negative_log_likelihood": float(log_loss(labels, possible, labels=everything)),
         "area_under_risk_coverage": float(risk.mean()),
         "accuracy_at_80_percent_coverage": float(
-            selective_accuracies(confidence, correct, np.arange(len(labels))[None])[0]
+            selective_accuracies(confidence, correct, np.ones((1, len(labels)), dtype=int))[0]
         ),
         "risk_coverage": risk_coverage_curve(risk),
     }
     if resamples:
-        intervals = metric_intervals(labels, predicted, confidence, image_right, resamples, seed)
+        intervals = metric_intervals(
+            labels, predicted, confidence, image_right, resamples, seed, groups
+        )
         metrics |= {f"{name}_interval": interval for name, interval in intervals.items()}
     return metrics
 

@@ -127,13 +127,16 @@ def score_systems(
         have one, and of all but the reference `reference_ahead_by`, the weighted F1 of the
         reference less its own, with its `reference_ahead_by_interval`.
     """
+    groups = test.text_groups
     given = {name: said.label.argmax(axis=1) for name, said in answers.items()}
     pairs = [(reference, name) for name in answers if name != reference]
-    _, differences = score_answers(test.labels, given, pairs, seed=seed)
+    _, differences = score_answers(test.labels, given, pairs, seed=seed, groups=groups)
     scored: dict[str, dict[str, Any]] = {}
     for name, said in answers.items():
         same = np.where(np.isnan(said.image), -1, test.same_picture)
-        metrics = classification_metrics(said.label, said.image, test.labels, same, seed=seed)
+        metrics = classification_metrics(
+            said.label, said.image, test.labels, same, seed=seed, groups=groups
+        )
         scored[name] = {**metrics, "by_source": _by_source(test, given[name])}
         if said.model is not None:
             scored[name]["model"] = said.model

@@ -19,6 +19,7 @@ from factcheck import __version__
 from factcheck.datasets import Factify2Row
 from factcheck.datasets.json_lines import MAX_LINE_BYTES
 from factcheck.errors import InvalidInputError, MissingResourceError, RunError, UsageError
+from factcheck.evaluation.shared_texts import text_keys
 from factcheck.files import write_whole
 from factcheck.records import Verdict
 
@@ -233,6 +234,8 @@ def _lines(rows: Sequence[Factify2Row], verdicts: Sequence[Verdict]) -> Iterator
                 **verdict.to_dict(),
                 "index": row.index,
                 "true_label": None if row.label is None else str(row.label),
+                # By which runs are compared: rows that share a text are not independent.
+                "text_keys": text_keys(row),
             },
             ensure_ascii=False,
         )
@@ -245,6 +248,7 @@ def _verdict(line: bytes, row: Factify2Row, place: str) -> Verdict:
         data: dict[str, Any] = json.loads(line)
         index = data.pop("index")
         data.pop("true_label")
+        data.pop("text_keys", None)
         verdict = _VERDICT.validate_python(data)
     except (ValueError, RecursionError, AttributeError, KeyError) as error:
         raise InvalidInputError(f"{place}: not a prediction of factcheck evaluate") from error

@@ -23,7 +23,7 @@ def risks(confidence: np.ndarray, correct: np.ndarray) -> np.ndarray:
         (N,) risks in [0, 1]; their mean is the area under the risk-coverage curve
         (arXiv:1805.08206).
     """
-    kept, right = _cumulated(confidence, correct, np.arange(len(confidence))[None])
+    kept, right = _cumulated(confidence, correct, np.ones((1, len(confidence)), dtype=np.int64))
     accepted = np.arange(1, len(confidence) + 1)
     wrong: np.ndarray = accepted - np.interp(accepted, kept[0], right[0])
     return wrong / accepted
@@ -44,26 +44,26 @@ def risk_coverage_curve(risk: np.ndarray) -> dict[str, list[float]]:
 
 
 def selective_accuracies(
-    confidence: np.ndarray, correct: np.ndarray, rows: np.ndarray
+    confidence: np.ndarray, correct: np.ndarray, times: np.ndarray
 ) -> np.ndarray:
     """Accuracy of the surest 80% of the rows, rounded up, of B resamples.
 
     Args:
         confidence: (N,) probability of the label given.
         correct: (N,) bool, whether that label is right.
-        rows: (B, M) positions of the rows drawn.
+        times: (B, N) how often each row is drawn.
 
     Returns:
         (B,) accuracies.
     """
-    accepted = -(-rows.shape[1] * COVERAGE // 100)
-    kept, right = _cumulated(confidence, correct, rows)
-    curves = zip(kept, right, strict=True)
-    return np.array([np.interp(accepted, *curve) / accepted for curve in curves])
+    kept, right = _cumulated(confidence, correct, times)
+    accepted = -(-times.sum(axis=1) * COVERAGE // 100)
+    curves = zip(accepted, kept, right, strict=True)
+    return np.array([np.interp(count, *curve) / count for count, *curve in curves])
 
 
 def _cumulated(
-    confidence: np.ndarray, correct: np.ndarray, rows: np.ndarray
+    confidence: np.ndarray, correct: np.ndarray, times: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rows, and right rows, as confident as each level or more.
 
@@ -71,11 +71,10 @@ def _cumulated(
         Two of (B, 1 + L) for the L levels of confidence, descending, after a first of no rows; what
         lies between two levels lies on a straight line, for ties are averaged.
     """
-    levels, level = np.unique(-confidence, return_inverse=True)
-    cells = level[rows] + len(levels) * np.arange(len(rows))[:, None]
-    counted = [
-        np.bincount(cells.ravel(), weights, len(levels) * len(rows)).reshape(len(rows), -1)
-        for weights in (None, correct[rows].ravel().astype(float))
-    ]
+    order = np.argsort(-confidence, kind="stable")
+    descending = confidence[order]
+    first = np.flatnonzero(np.r_[True, descending[1:] != descending[:-1]])
+    drawn = times[:, order]
+    counted = [np.add.reduceat(part, first, axis=1) for part in (drawn, drawn * correct[order])]
     kept, right = (np.pad(count.cumsum(axis=1), ((0, 0), (1, 0))) for count in counted)
     return kept, right

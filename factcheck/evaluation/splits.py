@@ -9,6 +9,7 @@ import numpy as np
 from factcheck.datasets import Factify2Row, read_factify2
 from factcheck.errors import InvalidInputError
 from factcheck.evaluation.baselines import LabelledInputs
+from factcheck.evaluation.shared_texts import text_groups
 from factcheck.evidence import Reading, given_evidence
 from factcheck.fusion.inputs import FusionInputs
 from factcheck.records import LABELS, TEXT_RELATIONS, Evidence, text_relation_of
@@ -36,6 +37,11 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def text_groups(self) -> np.ndarray:
+        """(N,) the group of each row by its texts (`shared_texts`)."""
+        return text_groups(self.rows)
 
     def take(self, positions: np.ndarray) -> "Split":
         """Some of the rows."""

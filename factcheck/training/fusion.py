@@ -177,7 +177,11 @@ def measure(checkpoint: Checkpoint, split: Split) -> dict[str, Any]:
     """The metrics of a checkpoint on a split (`evaluation.metrics`)."""
     probabilities = relation_probabilities(checkpoint, split.inputs)
     return classification_metrics(
-        probabilities.label, probabilities.image, split.labels, split.same_picture
+        probabilities.label,
+        probabilities.image,
+        split.labels,
+        split.same_picture,
+        groups=split.text_groups,
     )
 
 

@@ -153,3 +153,21 @@ def test_predictions_without_evidence_will_do(tmp_path: Path) -> None:
 def test_a_run_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(MissingResourceError, match=r"none.predictions\.jsonl"):
         compare_runs(write_run(tmp_path / "a", GOOD), tmp_path / "none")
+
+
+def test_rows_that_share_texts_are_drawn_together(digits: Digits, tmp_path: Path) -> None:
+    def run(name: str, probabilities: np.ndarray, texts: int | None) -> Path:
+        lines = run_lines(digits.labels, probabilities, "val")
+        for place, line in enumerate(lines):
+            if texts is not None:
+                line["text_keys"] = [f"claim {place % texts}", f"document {place}"]
+        return write_run(tmp_path / name, lines)
+
+    rows = len(digits.labels)
+    alone = compare_runs(run("a", digits.logistic, None), run("b", digits.bayes, None))
+    tied = compare_runs(run("c", digits.logistic, 30), run("d", digits.bayes, 30))
+    assert alone["text_groups"] == alone["rows"] == tied["rows"] == rows
+    assert tied["text_groups"] == 30
+    for name, scores in tied["scores"].items():
+        assert scores["b_minus_a"] == alone["scores"][name]["b_minus_a"]
+        assert scores["b_minus_a_interval"] != alone["scores"][name]["b_minus_a_interval"]

@@ -24,7 +24,8 @@ def test_scores_of_counts_are_those_of_scikit_learn(digits: Digits) -> None:
     # One resample without any true 3, and one where 4 is neither true nor given.
     rows[6] = rng.choice(np.flatnonzero(labels != 3), len(labels))
     rows[7] = rng.choice(np.flatnonzero((labels != 4) & (predicted != 4)), len(labels))
-    scores = label_scores(confusions(labels, predicted, rows))
+    times = np.array([np.bincount(drawn, minlength=len(labels)) for drawn in rows])
+    scores = label_scores(confusions(labels, predicted, times))
     everything = np.arange(5)
     for i, drawn in enumerate(rows):
         truth, given = labels[drawn], predicted[drawn]
@@ -42,15 +43,15 @@ def test_resamples_keep_the_number_of_rows_of_each_kind() -> None:
     strata = np.array([2, 0, 0, 1, 2, 2, 0, 2])
     seen: list[np.ndarray] = []
 
-    def score(rows: np.ndarray) -> dict[str, np.ndarray]:
-        seen.extend(rows)
-        return {"first": rows[:, 0], "sum": rows.sum(axis=1)}
+    def score(times: np.ndarray) -> dict[str, np.ndarray]:
+        seen.extend(times)
+        return {"first": times[:, 0], "sum": times @ np.arange(8)}
 
     scores = resampled(strata, score, 150, seed=3)
     assert len(scores["first"]) == len(scores["sum"]) == len(seen) == 150
-    for rows in seen:
-        assert np.bincount(strata[rows]).tolist() == [3, 1, 4]
-    assert len({tuple(rows) for rows in seen}) > 100
+    for times in seen:
+        assert np.bincount(strata, weights=times).tolist() == [3, 1, 4]
+    assert len({tuple(times) for times in seen}) > 100
     assert np.array_equal(scores["sum"], resampled(strata, score, 150, seed=3)["sum"])
     assert not np.array_equal(scores["sum"], resampled(strata, score, 150, seed=4)["sum"])
 
@@ -73,9 +74,70 @@ def test_the_interval_is_that_of_scipy(digits: Digits) -> None:
     assert intervals["accuracy"] == pytest.approx([theirs.low, theirs.high], abs=0.003)
     assert theirs.high - theirs.low > 0.02
     # Drawn without strata the same score varies more, where the labels are of unlike difficulty.
-    plain = resampled(np.zeros(len(correct)), lambda rows: {"x": correct[rows].mean(axis=1)}, 4000)
+    plain = resampled(
+        np.zeros(len(correct)), lambda times: {"x": times @ correct / len(correct)}, 4000
+    )
     low, high = interval_of(plain["x"])
     assert high - low > theirs.high - theirs.low
+
+
+def test_groups_are_drawn_as_a_whole() -> None:
+    # A group of three, of kind 1 as most of it is; one of two; three rows alone.
+    strata = np.array([1, 0, 1, 0, 0, 0, 1, 1])
+    groups = np.array([7, 7, 7, 2, 2, 4, 5, 9])
+    seen: list[np.ndarray] = []
+
+    def score(times: np.ndarray) -> dict[str, np.ndarray]:
+        seen.extend(times)
+        return {"rows": times.sum(axis=1)}
+
+    rows = resampled(strata, score, 200, groups=groups)["rows"]
+    for times in seen:
+        for group in np.unique(groups):
+            assert len(set(times[groups == group])) == 1
+        # Two groups of kind 0 and three of kind 1.
+        assert times[3] + times[5] == 2
+        assert times[0] + times[6] + times[7] == 3
+    assert len(set(rows.tolist())) > 3
+    alone = resampled(strata, score, 200, groups=np.arange(8)[::-1])["rows"]
+    assert set(alone.tolist()) == {8}
+
+
+def test_copies_of_rows_do_not_narrow_an_interval(digits: Digits) -> None:
+    labels, predicted = digits.labels, digits.logistic.argmax(axis=1)
+    confidence, unknown = digits.logistic.max(axis=1), np.full(len(labels), np.nan)
+
+    def width(copies: int, groups: np.ndarray | None) -> float:
+        low, high = metric_intervals(
+            np.tile(labels, copies),
+            np.tile(predicted, copies),
+            np.tile(confidence, copies),
+            np.tile(unknown, copies),
+            groups=groups,
+        )["weighted_f1"]
+        return high - low
+
+    once = width(1, None)
+    assert width(4, None) == pytest.approx(once / 2, rel=0.15)
+    assert width(4, np.tile(np.arange(len(labels)), 4)) == pytest.approx(once, rel=1e-9)
+
+
+def test_the_interval_of_groups_is_that_of_their_means(digits: Digits) -> None:
+    # Groups of ten that are all right or all wrong: a tenth as many rows for the interval.
+    correct = np.repeat(digits.logistic.argmax(axis=1)[:80] == digits.labels[:80], 10)
+    groups = np.repeat(np.arange(80), 10)
+    drawn = resampled(
+        np.zeros(800), lambda times: {"x": times @ correct / times.sum(axis=1)}, 4000, 0, groups
+    )
+    theirs = bootstrap(
+        (correct[::10],),
+        np.mean,
+        n_resamples=4000,
+        method="percentile",
+        rng=np.random.default_rng(1),
+    ).confidence_interval
+    assert interval_of(drawn["x"]) == pytest.approx([theirs.low, theirs.high], abs=0.015)
+    assert theirs.high - theirs.low > 0.1
 
 
 def test_pictures_that_are_unknown_have_no_part(digits: Digits) -> None:

@@ -13,13 +13,17 @@ def test_the_surest_come_first() -> None:
     confidence = np.array([0.5, 0.9, 0.6, 0.8, 0.7])
     correct = np.array([False, True, True, False, True])
     assert risks(confidence, correct) == pytest.approx([0, 1 / 2, 1 / 3, 1 / 4, 2 / 5])
-    assert selective_accuracies(confidence, correct, np.arange(5)[None]) == pytest.approx([3 / 4])
+    assert selective_accuracies(confidence, correct, np.ones((1, 5), dtype=int)) == pytest.approx(
+        [3 / 4]
+    )
 
 
 def test_four_fifths_of_the_rows_are_rounded_up() -> None:
     confidence = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
     correct = np.array([True, True, True, True, False, False])
-    assert selective_accuracies(confidence, correct, np.arange(6)[None]) == pytest.approx([4 / 5])
+    assert selective_accuracies(confidence, correct, np.ones((1, 6), dtype=int)) == pytest.approx(
+        [4 / 5]
+    )
 
 
 def test_ties_count_as_the_mean_over_their_orders() -> None:
@@ -65,5 +69,6 @@ def test_many_resamples_at_once_are_each_alone(digits: Digits, system: str) -> N
     rows = np.random.default_rng(0).integers(len(correct), size=(20, len(correct)))
     accepted = int(np.ceil(0.8 * len(correct)))
     alone = [1 - risks(confidence[drawn], correct[drawn])[accepted - 1] for drawn in rows]
-    assert selective_accuracies(confidence, correct, rows) == pytest.approx(alone)
+    times = np.array([np.bincount(drawn, minlength=len(correct)) for drawn in rows])
+    assert selective_accuracies(confidence, correct, times) == pytest.approx(alone)
     assert len(set(alone)) > 10
