@@ -8,8 +8,10 @@ relation encoders give. Negated: supported claims with their first auxiliary ver
 (`datasets.claim_edits`), beside their own evidence; of those that the encoder takes for supported
 as they were, the share of each relation once they are negated. Development: macro F1 and negative
 log-likelihood of the texts as they are, and the temperature that would make the latter least (1 if
-probabilities are what they should be). Padded: the same of 2,500 of them, with other texts around
-their evidence (`datasets.relation_pairs.pad`).
+probabilities are what they should be); and the same of rows whose evidence stands beside another
+claim in the texts that the configuration's encoder was trained on, and of as many of each source
+whose evidence does not, for to know one side of a pair may help. Padded: the same of 2,500 of them,
+with other texts around their evidence (`datasets.relation_pairs.pad`).
 """
 
 import argparse
@@ -23,9 +25,10 @@ from typing import Any
 import numpy as np
 from results import origin, write_results
 
-from factcheck.datasets import TextRelationRow, read_text_relations
+from factcheck.datasets import TextRelationRow, read_text_relations, split_texts
 from factcheck.datasets.claim_edits import negate
 from factcheck.datasets.relation_pairs import pad
+from factcheck.datasets.text_splits import normalise
 from factcheck.encoders import TextEncoder
 from factcheck.encoders.relation import RelationEncoder
 from factcheck.records import TEXT_RELATIONS, TextRelation
@@ -78,15 +81,12 @@ def shares_of(given: np.ndarray) -> dict[str, float]:
     }
 
 
-def sureness(
-    encoder: RelationEncoder, rows: list[TextRelationRow], examples: list[RelationExample]
-) -> dict[str, float]:
-    """Scores of an encoder's probabilities, as they are and scaled at best."""
+def sureness(rows: list[TextRelationRow], probabilities: np.ndarray) -> dict[str, float]:
+    """Scores of an encoder's (N, 3) probabilities, as they are and scaled at best."""
     from scipy.optimize import minimize_scalar
     from scipy.special import log_softmax
 
-    probabilities = document_probabilities(encoder, examples)
-    truth = np.array([example.relation for example in examples])
+    truth = np.array([TEXT_RELATIONS.index(row.relation) for row in rows])
     logits = np.log(probabilities.astype(np.float64) + 1e-12)
 
     def loss(temperature: float) -> float:
@@ -96,6 +96,7 @@ def sureness(
     best = minimize_scalar(loss, bounds=(0.2, 5.0), method="bounded")
     scores = relation_scores(rows, probabilities)
     figures = {
+        "rows": len(rows),
         "macro_f1": scores["macro_f1"],
         "mean_macro_f1": scores["mean_macro_f1"],
         "negative_log_likelihood": loss(1.0),
@@ -103,6 +104,40 @@ def sureness(
         "negative_log_likelihood_at_it": float(best.fun),
     }
     return {name: round(value, 4) for name, value in figures.items()}
+
+
+def development(
+    encoder: RelationEncoder,
+    rows: list[TextRelationRow],
+    examples: list[RelationExample],
+    known: set[str],
+) -> dict[str, Any]:
+    """`sureness` on all rows, on some whose evidence is known, and on as many others."""
+    probabilities = document_probabilities(encoder, examples)
+    seen = np.array([normalise(row.evidence_text) in known for row in rows])
+    source = np.array([row.source for row in rows])
+    rng = np.random.default_rng(0)
+    chosen: dict[str, list[int]] = {"evidence trained on": [], "evidence new": []}
+    for name in np.unique(source):
+        of_it = [np.flatnonzero((source == name) & part) for part in (seen, ~seen)]
+        count = min(map(len, of_it))
+        for part, own in zip(chosen.values(), of_it, strict=True):
+            part.extend(rng.permutation(own)[:count].tolist())
+    return {
+        "development": sureness(rows, probabilities),
+        **{
+            f"development, {name}": sureness([rows[i] for i in part], probabilities[part])
+            for name, part in chosen.items()
+        },
+    }
+
+
+def evidence_trained_on(settings: TextRelationTraining, data: Path) -> set[str]:
+    """The evidence, in normal form, of the texts that settings train on."""
+    rows = read_text_relations([data / path for path in settings.text])
+    loose = {name for source in settings.sources.values() for name in source.loose}
+    trained = split_texts(rows, settings.shares, loose)["relation"]
+    return {normalise(row.evidence_text) for row in trained}
 
 
 def main() -> None:
@@ -119,7 +154,9 @@ def main() -> None:
     for row in rows:
         by_source[row.source].append(row)
     text = TextEncoder.load()
-    reader = ExampleReader(read_yaml(arguments.config, TextRelationTraining), text)
+    settings = read_yaml(arguments.config, TextRelationTraining)
+    known = evidence_trained_on(settings, arguments.data)
+    reader = ExampleReader(settings, text)
     examples = reader.read(rows)
     changed = [row for row in pad(rows, 1.0, random.Random(0)) if row.id.endswith("+")]
     padded = random.Random(1).sample(changed, min(PADDED, len(changed)))
@@ -147,14 +184,14 @@ def main() -> None:
                 for relation in TEXT_RELATIONS
             }
         sure = {
-            "development": sureness(encoder, rows, examples),
-            "padded": sureness(encoder, padded, padded_examples),
+            **development(encoder, rows, examples, known),
+            "padded": sureness(padded, document_probabilities(encoder, padded_examples)),
         }
         results[name] = {"sha256": encoder.sha256, **sure, **found}
         means = {kind: found[kind]["mean"] for kind in KINDS}
         sys.stdout.write(f"{name}: {json.dumps(sure)} {json.dumps(means)}\n")
         sys.stdout.flush()
-    data = {"texts": "text/dev.jsonl.gz", "seed": 0}
+    data = {"texts": "text/dev.jsonl.gz", "trained on": "text/train.jsonl.gz", "seed": 0}
     write_results(arguments.out, {**origin(data), "encoders": results})
 
 
