@@ -23,7 +23,7 @@ from factcheck.evaluation.runs import (
 )
 from factcheck.evaluation.shared_texts import text_groups
 from factcheck.files import write_whole
-from factcheck.records import LABELS, Verdict
+from factcheck.records import LABELS, Decision, Label, Verdict
 
 if TYPE_CHECKING:
     from factcheck.pipeline import FactChecker
@@ -193,7 +193,11 @@ def _finish(
     if labelled:
         metrics |= score(rows, verdicts)
         if run.max_error is not None:
-            metrics |= decision_metrics(rows, verdicts)
+            metrics |= decision_metrics(
+                [verdict.decision for verdict in verdicts if verdict.decision is not None],
+                [verdict.label for verdict in verdicts],
+                [row.label for row in rows if row.label is not None],
+            )
     if out is not None:
         # What is there and not written anew is of other verdicts than the files beside it.
         if whole:
@@ -227,18 +231,24 @@ def score(rows: list[Factify2Row], verdicts: list[Verdict]) -> dict[str, Any]:
     )
 
 
-def decision_metrics(rows: list[Factify2Row], verdicts: list[Verdict]) -> dict[str, Any]:
-    """How labels given at an error rate turned out, of verdicts that all have a `decision`.
+def decision_metrics(
+    decisions: Sequence[Decision], given: Sequence[Label], true: Sequence[Label]
+) -> dict[str, Any]:
+    """How labels given at an error rate turned out.
+
+    Args:
+        decisions: What was decided of N rows, at one rate.
+        given: The label of each that is given where one is.
+        true: The true label of each.
 
     Returns:
         `max_error`; `answered`, the share of rows that a label is given to; `wrong_labels`, the
         share given a wrong one, which is what the rate is promised of; `error_among_answered`, None
         where no row is; `possible_labels_hold_truth`, the share of rows; `mean_possible_labels`.
     """
-    decisions = [verdict.decision for verdict in verdicts if verdict.decision is not None]
     answered = np.array([decision.answered for decision in decisions])
-    right = np.array([v.label is row.label for v, row in zip(verdicts, rows, strict=True)])
-    held = [row.label in d.possible_labels for d, row in zip(decisions, rows, strict=True)]
+    right = np.array([one is other for one, other in zip(given, true, strict=True)])
+    held = [label in d.possible_labels for d, label in zip(decisions, true, strict=True)]
     return {
         "max_error": decisions[0].max_error,
         "answered": float(answered.mean()),

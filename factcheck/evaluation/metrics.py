@@ -49,7 +49,8 @@ def classification_metrics(
           the image probability, where the truth is known; null if it nowhere is), and
           `image_relation_auc`, the area under its ROC curve (null unless both truths occur).
         - `errors_by_axis` (`errors_by_axis`).
-        - `expected_calibration_error` and `reliability` (`reliability`).
+        - `expected_calibration_error`, `calibration_error_by_chance` (what it would be of
+          probabilities that are as they should be) and `reliability` (`reliability`).
         - `brier` (sum over the labels) and `negative_log_likelihood` (nats).
         - `area_under_risk_coverage` and `risk_coverage`, the curve (`selective`);
           `accuracy_at_80_percent_coverage`.
@@ -86,6 +87,7 @@ def classification_metrics(
         "image_relation_auc": _image_auc(image_probabilities[known], same_picture[known]),
         "errors_by_axis": errors_by_axis(confusion),
         "expected_calibration_error": expected_calibration_error(confidence, correct),
+        "calibration_error_by_chance": calibration_error_by_chance(confidence, seed),
         "reliability": reliability(confidence, correct),
         "brier": float(((probabilities - truth) ** 2).sum(axis=1).mean()),
         "negative_log_likelihood": float(log_loss(labels, possible, labels=everything)),
@@ -214,3 +216,22 @@ def expected_calibration_error(
         if n
     ]
     return float(sum(gaps) / max(1, len(confidence)))
+
+
+def calibration_error_by_chance(confidence: np.ndarray, seed: int = 0, draws: int = 200) -> float:
+    """The mean calibration error of rows that are right as often as their confidence says.
+
+    It is not zero, for of few rows in a bin not just so many are right; what a system has more than
+    that is its own.
+
+    Args:
+        confidence: (N,) probability of the label given.
+        seed: Of the draws.
+        draws: How often it is drawn which rows are right.
+    """
+    rng = np.random.default_rng(seed)
+    errors = [
+        expected_calibration_error(confidence, rng.random(len(confidence)) < confidence)
+        for _ in range(draws)
+    ]
+    return float(np.mean(errors))

@@ -7,6 +7,7 @@ import pytest
 from sklearn.metrics import brier_score_loss, f1_score, log_loss
 
 from factcheck.evaluation.metrics import (
+    calibration_error_by_chance,
     classification_metrics,
     errors_by_axis,
     expected_calibration_error,
@@ -67,6 +68,15 @@ def test_calibration_error_is_the_gap() -> None:
     assert expected_calibration_error(confidence, honest) == pytest.approx(0, abs=0.02)
     assert expected_calibration_error(confidence, boastful) == pytest.approx(0.3, abs=0.02)
     assert expected_calibration_error(np.ones(4), np.ones(4, dtype=bool)) == 0
+
+
+def test_calibration_error_by_chance_is_that_of_a_mean() -> None:
+    # One bin: the mean distance of a share from its expectation, which is nearly normal.
+    for rows in (100, 10_000):
+        expected = np.sqrt(2 / np.pi) * np.sqrt(0.8 * 0.2 / rows)
+        found = calibration_error_by_chance(np.full(rows, 0.8))
+        assert found == pytest.approx(expected, rel=0.2)
+    assert calibration_error_by_chance(np.ones(50)) == 0
 
 
 def test_bins_of_a_reliability_diagram() -> None:

@@ -135,6 +135,12 @@ def test_one_command_makes_it(
     systems = json.loads((tmp_path / "out.json").read_text())["systems"]
     assert list(systems) == ["head", "majority", "forest", "trained"]
     assert systems["trained"]["model"] != systems["head"]["model"]
+    assert systems["head"]["text_groups"] <= systems["head"]["rows"]
+    decisions = systems["head"]["decisions"]
+    assert [one["max_error"] for one in decisions] == [0.05, 0.1, 0.2]
+    assert decisions[0]["answered"] <= decisions[2]["answered"]
+    assert decisions[0]["mean_possible_labels"] >= decisions[2]["mean_possible_labels"]
+    assert "decisions" not in systems["trained"]
     assert done.stdout in page.read_text()
     page.write_text("no marks")
     again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
