@@ -1,5 +1,8 @@
 # PYTHON is what the virtual environment is made with: make PYTHON=python3.12 demo
 PYTHON ?= python3
+# TEST_WORKERS is how many processes the tests run in, each of one thread: torch, faiss and OpenMP
+# would take all cores in each of them, and wait for each other.
+TEST_WORKERS ?= 2
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 INSTALLING := .venv/.installing
@@ -44,8 +47,9 @@ demo: $(INSTALLED)
 	$(BIN)/factcheck check data/demo/four-claims.jsonl --index build/demo.index
 
 test: export HF_HUB_OFFLINE = 1
+test: export OMP_NUM_THREADS = 1
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadfile
 
 test-slow: export HF_HUB_OFFLINE = 1
 test-slow: $(INSTALLED)

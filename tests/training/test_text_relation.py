@@ -120,7 +120,7 @@ def test_a_run_that_was_cut_off_ends_with_the_same_weights(
     # A shallow teacher will do: what it says must come out the same both times.
     train(settings(rows=32, layers=1), data, tmp_path / "teacher")
     taught = {"teacher": tmp_path / "teacher" / "encoder", "unlabelled": 0.1}
-    short = settings(rows=240, debias=0.5, **taught)
+    short = settings(rows=112, batch_size=8, debias=0.5, **taught)
     train(short, data, tmp_path / "whole")
 
     class StoppedError(Exception):
@@ -139,7 +139,7 @@ def test_a_run_that_was_cut_off_ends_with_the_same_weights(
     )
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
     with pytest.raises(UsageError, match="cut: holds a checkpoint of a run with other settings"):
-        train(settings(rows=120, debias=0.5, **taught), data, tmp_path / "cut")
+        train(settings(rows=96, batch_size=8, debias=0.5, **taught), data, tmp_path / "cut")
 
 
 def test_training_goes_on_from_another_encoder(data: Path, run: Path, tmp_path: Path) -> None:
