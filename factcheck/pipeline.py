@@ -60,12 +60,19 @@ class FactChecker:
         """Put a checker together.
 
         Raises:
-            InvalidInputError: The head was trained on other encoders.
+            InvalidInputError: The head was trained on other encoders, or its configuration says of
+                them what they are not.
         """
-        for kind, wanted, given in (
-            ("text", checkpoint.config.text_encoder, encoders.text),
-            ("image", checkpoint.config.image_encoder, encoders.image),
-            ("text relation", checkpoint.config.relation_encoder, encoders.relation),
+        config, relation = checkpoint.config, encoders.relation
+        for kind, wanted, given, width in (
+            ("text", config.text_encoder, encoders.text, encoders.text.dimension),
+            ("image", config.image_encoder, encoders.image, encoders.image.dimension),
+            (
+                "text relation",
+                config.relation_encoder,
+                relation,
+                None if relation is None else relation.width,
+            ),
         ):
             if wanted is None:
                 continue
@@ -79,6 +86,17 @@ class FactChecker:
                     f"the checkpoint was trained on the {kind} encoder {wanted.load} "
                     f"({wanted.sha256[:12]}), but {given.name} ({given.sha256[:12]}) was given"
                 )
+            # The hash is of the encoder alone: config.json may still be another head's.
+            if wanted.dimension != width:
+                raise InvalidInputError(
+                    f"the checkpoint's config.json says that the {kind} encoder {given.name} has "
+                    f"vectors of {wanted.dimension} numbers, but they have {width}"
+                )
+        if config.image_tokens != encoders.image.tokens:
+            raise InvalidInputError(
+                f"the checkpoint's config.json says that the image encoder {encoders.image.name} "
+                f"has {config.image_tokens} tokens a picture, but it has {encoders.image.tokens}"
+            )
         self.checkpoint = checkpoint
         self.encoders = encoders
         self.ocr = ocr

@@ -1,10 +1,17 @@
 """What a YAML file may say: one class for each kind, unknown keys refused by name."""
 
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from factcheck.errors import InvalidInputError, MissingResourceError
 
@@ -43,13 +50,21 @@ class TextSource(Settings):
     sentence_pairs: bool = False
 
 
+# Well above all that is known, and so low that a stranger's configuration asks for no more memory
+# than its file of weights is worth: windows have no weights.
+_Width = Annotated[int, Field(ge=8, le=4096)]
+_Heads = Annotated[int, Field(ge=1, le=128)]
+_Depth = Annotated[int, Field(ge=1, le=64)]
+_Window = Annotated[int, Field(ge=1, le=32)]
+
+
 class TwinsSvtSettings(Settings):
     """Shape of a Twins-SVT (arXiv:2104.13840, sections 3.3 and 4, table of variants).
 
     Attributes:
         side: Side of the square input, pixels.
         dims: Width of each stage.
-        heads: Attention heads of each stage.
+        heads: Attention heads of each stage, which share its width evenly.
         depths: Blocks of each stage; even ones attend locally, odd ones globally.
         windows: Side of the local windows of each stage, tokens.
         sub_windows: Side of the sub-windows that global attention summarises, tokens.
@@ -57,12 +72,19 @@ class TwinsSvtSettings(Settings):
     """
 
     side: int = Field(128, ge=32, le=2048)
-    dims: tuple[int, int, int, int] = (32, 64, 160, 256)
-    heads: tuple[int, int, int, int] = (1, 2, 5, 8)
-    depths: tuple[int, int, int, int] = (2, 2, 6, 2)
-    windows: tuple[int, int, int, int] = (8, 8, 8, 4)
-    sub_windows: tuple[int, int, int, int] = (8, 4, 2, 1)
-    mlp_ratio: int = 4
+    dims: tuple[_Width, _Width, _Width, _Width] = (32, 64, 160, 256)
+    heads: tuple[_Heads, _Heads, _Heads, _Heads] = (1, 2, 5, 8)
+    depths: tuple[_Depth, _Depth, _Depth, _Depth] = (2, 2, 6, 2)
+    windows: tuple[_Window, _Window, _Window, _Window] = (8, 8, 8, 4)
+    sub_windows: tuple[_Window, _Window, _Window, _Window] = (8, 4, 2, 1)
+    mlp_ratio: int = Field(4, ge=1, le=16)
+
+    @model_validator(mode="after")
+    def _heads_share_evenly(self) -> Self:
+        for dim, heads in zip(self.dims, self.heads, strict=True):
+            if dim % heads:
+                raise ValueError(f"{heads} heads cannot share a width of {dim} evenly")
+        return self
 
 
 class FusionHeadSettings(Settings):

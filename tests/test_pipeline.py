@@ -6,14 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import save_photograph
 
 from factcheck import Claim, Document, EvidenceIndex, FactChecker
 from factcheck.encoders import Encoders
 from factcheck.encoders.relation import unpack
-from factcheck.errors import InvalidInputError, MissingResourceError, UsageError
+from factcheck.errors import InvalidInputError, MissingResourceError, RunError, UsageError
 from factcheck.evidence import MAX_CLAIM_CHARACTERS
-from factcheck.fusion.checkpoint import build_head, load_checkpoint
+from factcheck.fusion.checkpoint import build_head, load_checkpoint, save_checkpoint
 from factcheck.records import (
     LABELS,
     TEXT_RELATIONS,
@@ -358,6 +359,49 @@ def test_a_head_of_other_encoders_is_refused(
 ) -> None:
     with pytest.raises(InvalidInputError, match=r"was trained on the image encoder"):
         FactChecker(load_checkpoint(checkpoint_folder), other_encoders)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"text_encoder": 300}, r"text encoder .* has vectors of 300 numbers, but they have 384"),
+        ({"image_encoder": 16}, r"image encoder tiny has vectors of 16 numbers, but they have 32"),
+        ({"relation_encoder": 100}, r"text relation .* of 100 numbers, but they have 388"),
+        ({"image_tokens": 16}, r"image encoder tiny has 16 tokens a picture, but it has 4"),
+    ],
+)
+def test_a_configuration_that_says_of_encoders_what_they_are_not_is_refused(
+    checkpoint_folder: Path,
+    encoders: Encoders,
+    tmp_path: Path,
+    changes: dict[str, int],
+    sentence: str,
+) -> None:
+    """The hashes are right and the weights fit config.json, but neither fits the encoders."""
+    right = load_checkpoint(checkpoint_folder)
+    config = right.config.model_copy(
+        update={
+            name: value
+            if name == "image_tokens"
+            else getattr(right.config, name).model_copy(update={"dimension": value})
+            for name, value in changes.items()
+        }
+    )
+    wrong = save_checkpoint(tmp_path / "wrong", build_head(config), config, right.calibration, "")
+    with pytest.raises(InvalidInputError, match=sentence):
+        FactChecker(wrong, encoders)
+
+
+def test_weights_that_overflow_give_no_label(
+    checker: FactChecker, documents: list[Document]
+) -> None:
+    config = checker.checkpoint.config
+    head = build_head(config).eval()
+    with torch.no_grad():
+        head.from_text.weight.fill_(3e38)
+    wild = FactChecker(replace(checker.checkpoint, head=head), checker.encoders)
+    with pytest.raises(RunError, match=r"numbers that are not finite"):
+        wild.compare(Claim("A storm."), documents[0])
 
 
 def test_loading_by_folder(checkpoint_folder: Path, tmp_path: Path) -> None:

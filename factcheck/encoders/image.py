@@ -8,12 +8,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 import torch
 from PIL import Image
-from pydantic import ValidationError
+from pydantic import Field, FiniteFloat, ValidationError
 from torch import Tensor
 
 from factcheck import pictures
@@ -21,7 +21,7 @@ from factcheck.encoders.image_match import CopyReadout
 from factcheck.encoders.precision import NumberFormats, best_device, number_format
 from factcheck.encoders.twins_svt import TwinsSVT
 from factcheck.encoders.twins_svt_weights import load_weights, shape_of, timm_model
-from factcheck.encoders.weights import read_weights, weights_hash
+from factcheck.encoders.weights import in_half_precision, read_weights, weights_hash
 from factcheck.errors import InvalidInputError, MissingResourceError
 from factcheck.settings import Precision, Settings, TwinsSvtSettings, first_problem
 
@@ -70,12 +70,16 @@ class ImageTransform:
         return (pixels - mean).div_(std).permute(0, 3, 1, 2)
 
 
+# Pixel values are divided by it: what is nearly nothing would make numbers that are none.
+_Deviation = Annotated[float, Field(ge=1e-3, le=1e3)]
+
+
 class ImageEncoderConfig(Settings):
     """What `config.json` of an image encoder folder says."""
 
     architecture: TwinsSvtSettings
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
+    mean: tuple[FiniteFloat, FiniteFloat, FiniteFloat] = IMAGENET_MEAN
+    std: tuple[_Deviation, _Deviation, _Deviation] = IMAGENET_STD
 
 
 @dataclass(frozen=True)
@@ -291,11 +295,15 @@ def read_image_encoder(folder: Path) -> tuple[ImageEncoderConfig, TwinsSVT]:
 def save_image_encoder(
     network: TwinsSVT, architecture: TwinsSvtSettings, transform: ImageTransform, folder: Path
 ) -> None:
-    """Write `model.safetensors` (fp16) and `config.json`, as `ImageEncoder.load` reads them."""
+    """Write `model.safetensors` (fp16) and `config.json`, as `ImageEncoder.load` reads them.
+
+    Raises:
+        RunError: A weight is no finite number in half precision.
+    """
     from safetensors.torch import save_file
 
+    weights = in_half_precision(network.state_dict(), folder / "model.safetensors")
     folder.mkdir(parents=True, exist_ok=True)
-    weights = {key: value.half().contiguous() for key, value in network.state_dict().items()}
     save_file(weights, folder / "model.safetensors")
     config = ImageEncoderConfig(architecture=architecture, mean=transform.mean, std=transform.std)
     (folder / "config.json").write_text(json.dumps(config.model_dump(mode="json"), indent=2) + "\n")

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from factcheck.encoders.weights import read_weights
+from factcheck.encoders.weights import read_weights, require_finite
 from factcheck.errors import InvalidInputError
 
 READOUT_FILE = "copies.safetensors"
@@ -179,7 +179,12 @@ class CopyReadout(nn.Module):
         return readout.eval()
 
     def save(self, folder: Path) -> None:
-        """Write it into an image encoder's folder, as `from_folder` reads it."""
+        """Write it into an image encoder's folder, as `from_folder` reads it.
+
+        Raises:
+            InvalidInputError: A weight is no finite number.
+        """
         from safetensors.torch import save_file
 
+        require_finite(self.state_dict(), folder / READOUT_FILE)
         save_file(self.state_dict(), folder / READOUT_FILE)

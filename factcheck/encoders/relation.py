@@ -37,7 +37,7 @@ from factcheck.encoders.precision import (
 from factcheck.encoders.relevance import Relevance
 from factcheck.encoders.text import EMBEDDED as EMBEDDED_TEXT
 from factcheck.encoders.text import TextEncoder
-from factcheck.encoders.weights import read_weights, weights_hash
+from factcheck.encoders.weights import in_half_precision, read_weights, weights_hash
 from factcheck.errors import InvalidInputError, MissingResourceError, UsageError
 from factcheck.settings import Precision, Settings, first_problem
 
@@ -451,15 +451,15 @@ def save_relation_encoder(folder: Path, config: RelationConfig, network: Relatio
         folder: Where; made if it is not there.
         config: What `config.json` is to say.
         network: The network.
+
+    Raises:
+        RunError: A weight is no finite number in half precision.
     """
     from safetensors.torch import save_file
 
+    own = {key: w for key, w in network.state_dict().items() if not key.startswith(_SHARED)}
+    weights = in_half_precision(own, folder / "model.safetensors")
     folder.mkdir(parents=True, exist_ok=True)
-    weights = {
-        key: value.detach().cpu().half().contiguous()
-        for key, value in network.state_dict().items()
-        if not key.startswith(_SHARED)
-    }
     temporary = folder / "model.tmp"
     save_file(weights, temporary)
     temporary.replace(folder / "model.safetensors")

@@ -23,7 +23,7 @@ from pydantic import Field, FiniteFloat, ValidationError
 from torch import Tensor, nn
 
 from factcheck.encoders.precision import NumberFormats, convert_body
-from factcheck.encoders.weights import read_weights, state_hash
+from factcheck.encoders.weights import in_half_precision, read_weights, state_hash
 from factcheck.errors import InvalidInputError, MissingResourceError
 from factcheck.settings import Settings, first_problem
 
@@ -187,10 +187,13 @@ def save_relevance(folder: Path, config: RelevanceConfig, network: RelevanceNetw
         folder: Of the text relation encoder.
         config: What `relevance.json` is to say.
         network: The network.
+
+    Raises:
+        RunError: A weight is no finite number in half precision.
     """
     from safetensors.torch import save_file
 
-    weights = {key: w.detach().cpu().half().contiguous() for key, w in network.own.items()}
+    weights = in_half_precision(network.own, folder / WEIGHTS_FILE)
     temporary = folder / "relevance.tmp"
     save_file(weights, temporary)
     temporary.replace(folder / WEIGHTS_FILE)

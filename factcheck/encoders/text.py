@@ -13,7 +13,7 @@ from factcheck.encoders.precision import (
     number_format,
     texts_at_once,
 )
-from factcheck.encoders.weights import require_hash, weights_hash
+from factcheck.encoders.weights import require_finite, require_hash, weights_hash
 from factcheck.errors import InvalidInputError, PrerequisiteError
 from factcheck.settings import Precision
 
@@ -63,19 +63,22 @@ class TextEncoder:
 
         Raises:
             PrerequisiteError: The model is not on disk and the hub cannot be reached.
-            InvalidInputError: The embedded weights are not the ones that are expected.
+            InvalidInputError: The embedded weights are not the ones that are expected, or those of
+                another model are not all finite numbers.
         """
         from sentence_transformers import SentenceTransformer
 
         if name == EMBEDDED:
             return cls(_EMBEDDED_NAME, SentenceTransformer(str(_embedded_folder()), device="cpu"))
         try:
-            return cls(name, SentenceTransformer(name))
+            model = SentenceTransformer(name)
         except (OSError, ValueError) as error:
             raise PrerequisiteError(
                 f"{name}: no such text encoder in a local folder, and it could not be had from the "
                 f"model hub ({type(error).__name__}); give a folder or '{EMBEDDED}'"
             ) from error
+        require_finite(model.state_dict(), name)
+        return cls(name, model)
 
     def encode(
         self,

@@ -99,7 +99,8 @@ def shape_of(state: Mapping[str, Tensor], name: str | Path) -> TwinsSVTShape:
             depths.append(len(blocks))
             summary = state.get(f"stages.{i}.blocks.1.attention.subsample.weight")
             sub_windows.append(1 if summary is None else round((summary.shape[1] / dim) ** 0.5))
-    except (KeyError, ValueError, IndexError) as error:
+        mlp_ratio = max(1, hidden // dims[0])
+    except (KeyError, ValueError, IndexError, ZeroDivisionError) as error:
         raise InvalidInputError(
             f"{name}: expected the weights of a Twins-SVT, found {_summary(state)}"
         ) from error
@@ -108,7 +109,7 @@ def shape_of(state: Mapping[str, Tensor], name: str | Path) -> TwinsSVTShape:
         heads=tuple(max(1, dim // HEAD_WIDTH) for dim in dims),
         depths=tuple(depths),
         sub_windows=tuple(sub_windows),
-        mlp_ratio=max(1, hidden // dims[0]),
+        mlp_ratio=mlp_ratio,
     )
 
 

@@ -1,4 +1,4 @@
-"""Reading a set of weights, and naming it by its content."""
+"""Reading and writing a set of weights, and naming it by its content."""
 
 import hashlib
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from factcheck.errors import InvalidInputError, MissingResourceError
+from factcheck.errors import InvalidInputError, MissingResourceError, RunError
 from factcheck.files import file_sha256
 
 
@@ -50,19 +50,69 @@ def require_hash(path: Path, sha256: str, name: str) -> None:
         )
 
 
+def require_finite(state: Mapping[str, Tensor], name: str | Path) -> None:
+    """Make sure that weights are numbers, in float32, which they are used in.
+
+    With one that is none, all that is computed is none, and the largest of five such probabilities
+    is the first: a label that looks like any other.
+
+    Args:
+        state: The weights.
+        name: Their file, or what to call them in an error.
+
+    Raises:
+        InvalidInputError: One is not finite.
+    """
+    stray = _not_finite(state)
+    if stray is not None:
+        raise InvalidInputError(f"{name}: the weights of {stray} are not all finite numbers")
+
+
+def in_half_precision(state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Weights as they are written, on the processor and in half precision.
+
+    Args:
+        state: The weights.
+        path: Where they are to go, for an error.
+
+    Raises:
+        RunError: One is not finite, or too large for half precision, whose largest number is
+            65,504.
+    """
+    weights = {key: value.detach().cpu().half().contiguous() for key, value in state.items()}
+    stray = _not_finite(weights)
+    if stray is not None:
+        raise RunError(
+            f"{path}: not written, since the weights of {stray} are not all finite numbers in half "
+            "precision"
+        )
+    return weights
+
+
+def _not_finite(state: Mapping[str, Tensor]) -> str | None:
+    """The name of the first tensor that holds something else than finite numbers."""
+    for key, value in state.items():
+        # What is too large for float32 is infinite in use, whatever format it was stored in.
+        if value.is_floating_point() and not bool(value.float().isfinite().all()):
+            return key
+    return None
+
+
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Read a checkpoint, safetensors by its ending or else PyTorch's with `weights_only`.
 
     Raises:
         MissingResourceError: The file cannot be read.
-        InvalidInputError: It is no checkpoint, or holds more than tensors.
+        InvalidInputError: It is no checkpoint, holds more than tensors, or numbers that are not
+            finite.
     """
     from safetensors.torch import load_file
 
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+            loaded = load_file(path)
+        else:
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise MissingResourceError(f"{path}: the weights cannot be read ({reason})") from error
@@ -71,7 +121,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise InvalidInputError(
             f"{path}: expected a checkpoint of tensors, found none that can be read safely"
         ) from error
-    return _only_tensors(loaded, path)
+    state = _only_tensors(loaded, path)
+    require_finite(state, path)
+    return state
 
 
 def _only_tensors(loaded: Any, path: Path) -> dict[str, Tensor]:

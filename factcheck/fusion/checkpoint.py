@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+import torch
+from pydantic import BaseModel, Field, ValidationError
 
+from factcheck.encoders.weights import in_half_precision, require_finite
 from factcheck.errors import InvalidInputError, MissingResourceError, RunError
 from factcheck.fusion.calibration import Calibration
 from factcheck.fusion.head import FusionHead
@@ -43,7 +45,7 @@ class EncoderIdentity(Settings):
 
     load: str
     sha256: str
-    dimension: int
+    dimension: int = Field(ge=1, le=65_536)
 
 
 class CheckpointConfig(Settings):
@@ -57,7 +59,8 @@ class CheckpointConfig(Settings):
         image_encoder: The image encoder.
         relation_encoder: The text relation encoder, its dimension that of its packed encodings;
             None where the head reads none.
-        image_tokens: Tokens of a picture.
+        image_tokens: Tokens of a picture; of the largest that an image encoder takes, 2,048 pixels
+            a side, there are 4,096.
     """
 
     format: int = _FORMAT
@@ -66,7 +69,7 @@ class CheckpointConfig(Settings):
     text_encoder: EncoderIdentity
     image_encoder: EncoderIdentity
     relation_encoder: EncoderIdentity | None = None
-    image_tokens: int
+    image_tokens: int = Field(ge=1, le=4096)
 
 
 class Labels(Settings):
@@ -117,10 +120,10 @@ def load_checkpoint(name: str | Path = EMBEDDED) -> Checkpoint:
 
     Raises:
         MissingResourceError: There is no checkpoint.
-        InvalidInputError: A file of it is damaged, or the weights do not fit the configuration.
+        InvalidInputError: A file of it is damaged, the weights do not fit the configuration, or one
+            is no finite number.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors import SafetensorError, safe_open
 
     folder = _EMBEDDED_FOLDER if name == EMBEDDED else Path(name)
     if not folder.is_dir():
@@ -136,10 +139,18 @@ def load_checkpoint(name: str | Path = EMBEDDED) -> Checkpoint:
     calibration = _read(folder / "calibration.json", Calibration)
     path = folder / "model.safetensors"
     try:
-        head = build_head(config)
-        weights = load_file(path)
-        _check_shapes(path, head, {key: tuple(value.shape) for key, value in weights.items()})
-        head.load_state_dict({key: value.float() for key, value in weights.items()})
+        # Without memory until the file has shown that it holds so much: what a stranger's
+        # config.json asks for may be gigabytes.
+        with torch.device("meta"):
+            head = build_head(config)
+        with safe_open(path, framework="pt") as file:
+            names = file.keys()
+            found = {name: tuple(file.get_slice(name).get_shape()) for name in names}
+            _check_shapes(path, head, found)
+            # Copied, so that nothing depends on what happens to the file later.
+            weights = {name: file.get_tensor(name).to(torch.float32, copy=True) for name in names}
+        require_finite(weights, path)
+        head.load_state_dict(weights, assign=True)
     except OSError as error:
         raise MissingResourceError(f"{path}: cannot be read ({error.strerror or error})") from error
     except SafetensorError as error:
@@ -157,18 +168,16 @@ def save_checkpoint(
     An existing checkpoint in its place is replaced once the new one is complete.
 
     Raises:
-        RunError: It cannot be written.
+        RunError: It cannot be written, or a weight is no finite number in half precision.
     """
     from safetensors.torch import save_file
 
+    weights = in_half_precision(head.state_dict(), folder / "model.safetensors")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
             new = Path(temporary) / "new"
             new.mkdir()
-            weights = {
-                k: v.detach().cpu().half().contiguous() for k, v in head.state_dict().items()
-            }
             save_file(weights, new / "model.safetensors")
             (new / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
             (new / "labels.json").write_text(Labels().model_dump_json(indent=2) + "\n")

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from factcheck.encoders.relation import document_logits, passage_weights, unpack
+from factcheck.errors import RunError
 from factcheck.fusion.calibration import Calibration
 from factcheck.fusion.checkpoint import Checkpoint
 from factcheck.fusion.head import FusionHead
@@ -56,7 +57,11 @@ class RelationProbabilities:
 def relation_logits(
     head: FusionHead, inputs: FusionInputs, batch_size: int = 256
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The head's logits: (N, 3) of the text relation and (N,) of the same picture."""
+    """The head's logits: (N, 3) of the text relation and (N,) of the same picture.
+
+    Raises:
+        RunError: They are not finite: training went astray, or weights that are finite overflow.
+    """
     device = next(head.parameters()).device
     training = head.training
     head.eval()
@@ -69,6 +74,8 @@ def relation_logits(
         text[rows] = relations.text.float().cpu().numpy()
         image[rows] = relations.image.float().cpu().numpy()
     head.train(training)
+    if not (np.isfinite(text).all() and np.isfinite(image).all()):
+        raise RunError("the fusion head gave numbers that are not finite, which are no verdict")
     return text, image
 
 

@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader
 
 from factcheck.datasets import find_splits
 from factcheck.encoders import Encoders, EncodingCache
+from factcheck.encoders.weights import in_half_precision
 from factcheck.errors import MissingResourceError, UsageError
 from factcheck.evaluation.metrics import classification_metrics
 from factcheck.evaluation.splits import Split, encode_split
@@ -152,7 +153,8 @@ def train_fusion(
         )
         if accelerator.is_main_process:
             # Weights are kept in half precision: what is calibrated must be what will be used.
-            head.load_state_dict({key: w.half().float() for key, w in head.state_dict().items()})
+            halves = in_half_precision(head.state_dict(), out / "checkpoint" / "model.safetensors")
+            head.load_state_dict({key: w.float() for key, w in halves.items()})
             calibration = _calibrate(head, calibrate, kept_back)
             metrics: dict[str, Any] = {
                 "rows": {"train": len(train), "val": len(validation)},

@@ -91,5 +91,8 @@ def taught_loss(
 def _reads(config: CheckpointConfig) -> tuple[object, ...]:
     """What a head's inputs depend on."""
     encoders = (config.text_encoder, config.image_encoder, config.relation_encoder)
-    hashes = [None if encoder is None else encoder.sha256 for encoder in encoders]
-    return (*hashes, config.passages, config.head.passages, config.image_tokens)
+    # Their names and places may differ.
+    read = [
+        None if encoder is None else (encoder.sha256, encoder.dimension) for encoder in encoders
+    ]
+    return (*read, config.passages, config.head.passages, config.image_tokens)

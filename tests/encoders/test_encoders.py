@@ -1,7 +1,9 @@
 """Both encoders: each input once, in order, the same whatever the batch."""
 
 import io
-from collections.abc import Sequence
+import json
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -141,6 +143,30 @@ def test_an_image_encoder_of_another_shape_is_refused(
     (tmp_path / "model.safetensors").write_bytes(b"garbage")
     with pytest.raises(InvalidInputError, match=r"model\.safetensors"):
         ImageEncoder.load(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda c: c["architecture"].update(windows=[4, 4, 2, 10**6]), "architecture.windows"),
+        (lambda c: c["architecture"].update(depths=[1, 1, 1, 10**9]), "architecture.depths"),
+        (lambda c: c["architecture"].update(dims=[10**6] * 4), "architecture.dims"),
+        (lambda c: c["architecture"].update(mlp_ratio=10**6), "architecture.mlp_ratio"),
+        (lambda c: c["architecture"].update(heads=[0, 1, 1, 1]), "architecture.heads"),
+        (lambda c: c["architecture"].update(heads=[3, 1, 1, 1]), "3 heads cannot share a width"),
+        (lambda c: c.update(std=[0.2, 0.2, 0.0]), "std.2"),
+        (lambda c: c.update(mean=[0.2, float("nan"), 0.2]), "mean.1"),
+    ],
+)
+def test_a_shape_out_of_all_measure_is_refused_before_it_costs_anything(
+    tiny_image_encoder_folder: Path, tmp_path: Path, change: Callable[[dict], None], reason: str
+) -> None:
+    folder = Path(shutil.copytree(tiny_image_encoder_folder, tmp_path / "copy"))
+    config = json.loads((folder / "config.json").read_text())
+    change(config)
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InvalidInputError, match=rf"configuration: .*{reason}"):
+        ImageEncoder.load(str(folder))
 
 
 def strange_pictures(folder: Path) -> list[Path]:
