@@ -132,12 +132,12 @@ def label_scores(confusion: np.ndarray) -> Scores:
     true, given = confusion.sum(axis=-1), confusion.sum(axis=-2)
     # A resample of a part of the rows may have none.
     rows = np.maximum(1, true.sum(axis=-1))
-    # A label that is neither true nor given anywhere has F1 zero.
+    # A label that is neither true nor given anywhere has F1 zero, and is not in the macro mean.
     f1 = 2 * right / np.maximum(1, true + given)
     same_relation = RELATION_OF[:, None] == RELATION_OF[None, :]
     return {
         "weighted_f1": (f1 * true).sum(axis=-1) / rows,
-        "macro_f1": f1.mean(axis=-1),
+        "macro_f1": f1.sum(axis=-1) / np.maximum(1, (true + given > 0).sum(axis=-1)),
         "mean_f1_without_refute": f1[..., NOT_REFUTE].mean(axis=-1),
         "accuracy": right.sum(axis=-1) / rows,
         "text_relation_accuracy": (confusion * same_relation).sum(axis=(-2, -1)) / rows,

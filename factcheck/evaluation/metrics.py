@@ -42,7 +42,10 @@ def classification_metrics(
 
     Returns:
         - `rows`, and with `groups` their number, `text_groups`.
-        - `weighted_f1` (the task's score), `macro_f1`, `mean_f1_without_refute`, `accuracy`.
+        - `weighted_f1` (the task's score); `macro_f1`, the mean over the labels that any row has or
+          is given, as scikit-learn has it (null if there are none); `mean_f1_without_refute`, as
+          the task's papers have it, the mean over all four labels but Refute, where one that no
+          row has or is given counts as zero; `accuracy`.
         - `f1` by label, and `leaderboard_columns` by label (`leaderboard_columns`).
         - `labels`, and `confusion` in their order (rows true, columns given).
         - `text_relation_accuracy` (of the given label's relation) and `image_relation_accuracy` (of
@@ -75,7 +78,7 @@ def classification_metrics(
         "rows": len(labels),
         **({} if groups is None else {"text_groups": len(np.unique(groups))}),
         "weighted_f1": weighted_f1(labels, predicted),
-        "macro_f1": float(f1.mean()),
+        "macro_f1": macro_f1(labels, predicted),
         "mean_f1_without_refute": float(f1[NOT_REFUTE].mean()),
         "accuracy": float(accuracy_score(labels, predicted)),
         "f1": dict(zip(map(str, LABELS), map(float, f1), strict=True)),
@@ -110,6 +113,23 @@ def weighted_f1(labels: np.ndarray, predicted: np.ndarray) -> float:
     from sklearn.metrics import f1_score
 
     return float(f1_score(labels, predicted, average="weighted", zero_division=0))
+
+
+def macro_f1(labels: np.ndarray, predicted: np.ndarray) -> float | None:
+    """The mean F1 of the labels that any row has or is given; None if there are no rows.
+
+    A label that is neither true nor given anywhere says nothing of who gives labels: counted as
+    zero, it would keep even one who is always right from one.
+
+    Args:
+        labels: (N,) true labels as positions in `records.LABELS`.
+        predicted: (N,) labels given, likewise.
+    """
+    from sklearn.metrics import f1_score
+
+    if not len(labels):
+        return None
+    return float(f1_score(labels, predicted, average="macro", zero_division=0))
 
 
 def _image_auc(probabilities: np.ndarray, same_picture: np.ndarray) -> float | None:

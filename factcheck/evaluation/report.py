@@ -23,8 +23,8 @@ from factcheck.records import LABELS, Verdict
 
 _SCORES = {
     "weighted_f1": "weighted F1, the score of Factify 2",
-    "macro_f1": "macro F1",
-    "mean_f1_without_refute": "mean F1 without Refute",
+    "macro_f1": "macro F1, of the labels that occur, true or given",
+    "mean_f1_without_refute": "mean F1 without Refute, of all four labels",
     "accuracy": "accuracy",
     "text_relation_accuracy": "accuracy of the text relation",
     "image_relation_accuracy": "accuracy of the image relation",

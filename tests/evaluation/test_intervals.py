@@ -33,7 +33,8 @@ def test_scores_of_counts_are_those_of_scikit_learn(digits: Digits) -> None:
         official = f1_score(truth, given, average="weighted", zero_division=0)
         relations = [[text_relation_of(LABELS[j]) for j in side] for side in (truth, given)]
         assert scores["weighted_f1"][i] == pytest.approx(official)
-        assert scores["macro_f1"][i] == pytest.approx(f1.mean())
+        macro = f1_score(truth, given, average="macro", zero_division=0)
+        assert scores["macro_f1"][i] == pytest.approx(macro)
         assert scores["mean_f1_without_refute"][i] == pytest.approx(f1[:4].mean())
         assert scores["accuracy"][i] == pytest.approx(accuracy_score(truth, given))
         assert scores["text_relation_accuracy"][i] == pytest.approx(accuracy_score(*relations))

@@ -12,6 +12,7 @@ from factcheck.evaluation.metrics import (
     errors_by_axis,
     expected_calibration_error,
     leaderboard_columns,
+    macro_f1,
     reliability,
     weighted_f1,
 )
@@ -31,6 +32,24 @@ def test_a_perfect_prediction() -> None:
     assert metrics["image_relation_accuracy"] is metrics["image_relation_auc"] is None
     assert np.array_equal(metrics["confusion"], np.eye(5))
     assert metrics["weighted_f1_interval"] == [1, 1]
+
+
+def test_a_label_that_does_not_occur_is_not_in_the_macro_mean() -> None:
+    labels = np.repeat([0, 1, 2, 3], 5)
+    unknown, nowhere = np.full(20, -1), np.full(20, np.nan)
+    metrics = classification_metrics(np.eye(5)[labels], nowhere, labels, unknown, resamples=20)
+    assert metrics["macro_f1"] == metrics["weighted_f1"] == 1
+    assert metrics["macro_f1_interval"] == [1, 1]
+    # One that is given and never true is in it.
+    given = np.where(np.arange(20) == 0, 4, labels)
+    metrics = classification_metrics(np.eye(5)[given], nowhere, labels, unknown, resamples=0)
+    assert metrics["macro_f1"] == pytest.approx((8 / 9 + 1 + 1 + 1 + 0) / 5)
+    assert macro_f1(labels[:0], labels[:0]) is None
+    # The papers' mean over the four labels but Refute stays a mean over four.
+    refuted = np.full(20, 4)
+    metrics = classification_metrics(np.eye(5)[refuted], nowhere, refuted, unknown, resamples=0)
+    assert metrics["macro_f1"] == 1
+    assert metrics["mean_f1_without_refute"] == 0
 
 
 def test_a_wrong_picture_is_an_error_of_one_axis() -> None:
