@@ -150,7 +150,10 @@ def _separation(scores: dict[str, list[np.ndarray]]) -> dict[str, Any]:
         return ((one >= found.threshold).mean(axis) + (other < found.threshold).mean(axis)) / 2
 
     interval = bootstrap((same, different), accuracy, n_resamples=999, rng=0).confidence_interval
-    looks_alike = np.arange(len(different)) % 2 == 0
+    # In each round every second one, as `others_of` pairs them: rounds may have an odd number.
+    looks_alike = np.concatenate(
+        [np.arange(len(part)) % 2 == 0 for part in scores["test/different"]]
+    )
     return {
         "accuracy": round(found.accuracy, 4),
         "accuracy_interval": [round(interval.low, 4), round(interval.high, 4)],

@@ -55,7 +55,8 @@ def separation(
     Args:
         same: (P,) similarities of copies.
         different: (N,) similarities of different pictures.
-        threshold: Where to part them; the best for these very pairs without one.
+        threshold: Where to part them; the best for these very pairs without one, which is above all
+            of them where no threshold parts them better than chance.
     """
     from sklearn.metrics import roc_auc_score, roc_curve
 
@@ -66,7 +67,13 @@ def separation(
         best = int(np.argmax(true_rate - false_rate))
         # Half way to the next lower one: a threshold on the edge would fit these pairs alone.
         below = scores[scores < thresholds[best]]
-        threshold = float((thresholds[best] + below.max()) / 2 if len(below) else thresholds[best])
+        if np.isinf(thresholds[best]):
+            # scikit-learn's first threshold, above all scores; JSON knows no infinity.
+            threshold = float(np.nextafter(scores.max(), scores.dtype.type(np.inf)))
+        elif len(below):
+            threshold = float((thresholds[best] + below.max()) / 2)
+        else:
+            threshold = float(thresholds[best])
     accuracy = ((same >= threshold).mean() + (different < threshold).mean()) / 2
     return Separation(float(roc_auc_score(truth, scores)), float(accuracy), threshold)
 
