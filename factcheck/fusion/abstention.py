@@ -5,6 +5,13 @@ rows kept back for this (drawn alike, in whatever order). They hold for finitely
 any model. They do not hold for claims of another kind than those rows; and since those rows came
 with their document, evidence that an index had to find first is of another kind, too.
 
+Of the rows that the shipped checkpoint has for this it is true only nearly. Nothing was fitted to
+them, neither weights nor the epoch nor temperatures; but ways to calibrate, and pupils of several
+heads, were compared on them (`data/results/README.md`), so they had a small part in what ships. And
+they are validation rows drawn one by one, of which near a third share their claim with another:
+with one of the same part, or with one that stopping and calibration were fitted on. Rows that hang
+together are exchangeable with new claims only approximately, and fewer than they count as.
+
 - A label is given from a confidence on that conformal risk control (arXiv:2208.02814, theorem 1)
   finds for the loss "a label is given, and it is wrong": the chance that a claim is given a wrong
   label is at most the error rate asked for. A claim that is told "cannot tell" is given no wrong
@@ -27,7 +34,10 @@ _Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 class Conformal(Settings):
-    """What is known of N rows that served for nothing else.
+    """What is known of N rows that nothing was fitted to.
+
+    What they served for besides, and how far they are exchangeable with new claims, the module
+    says.
 
     Attributes:
         confidence: Probability of the label given to each.
