@@ -90,17 +90,23 @@ def fold(
         "checkpoint_every": NEVER,
     }
     wanted = settings.model_dump(mode="json") | without
-    taught: dict[str, Any] = {}
+    own = out / "teacher"
     if teacher is not None:
-        own = out / "teacher"
-        of_teacher = teacher.model_dump(mode="json") | without
-        of_source = TextRelationTraining.model_validate(of_teacher)
-        read = inputs_of(of_source, data)
-        scores = finished(of_source, read, own) or train(of_source, data, own)
-        taught = {"teacher_macro_f1": scores["held_out_macro_f1"]}
         wanted["teacher"] = str(own / "encoder")
     run = TextRelationTraining.model_validate(wanted)
-    metrics = finished(run, inputs_of(run, data), out) or train(run, data, out)
+    metrics = finished(run, inputs_of(run, data), out)
+    taught: dict[str, Any] = {}
+    if teacher is not None:
+        of_teacher = teacher.model_dump(mode="json") | without
+        of_source = TextRelationTraining.model_validate(of_teacher)
+        scores = finished(of_source, inputs_of(of_source, data), own)
+        # Its weights went with an earlier run; another one has to learn of them again.
+        lost = metrics is None and not (own / "encoder" / "model.safetensors").exists()
+        if scores is None or lost:
+            scores = train(of_source, data, own)
+        taught = {"teacher_macro_f1": scores["held_out_macro_f1"]}
+    if metrics is None:
+        metrics = train(run, data, out)
     # The weights have served their purpose.
     for path in sorted(out.glob("**/*.safetensors")) + sorted(out.glob("**/checkpoint.pt")):
         path.unlink()
