@@ -48,7 +48,12 @@ from factcheck.evaluation.copies import (
     separation,
 )
 from factcheck.training.image_losses import late_interaction, memory_similarities, nt_xent
-from factcheck.training.image_pairs import EditedPairs, LookalikeBatches, own_neighbours
+from factcheck.training.image_pairs import (
+    EditedPairs,
+    LookalikeBatches,
+    own_neighbours,
+    require_enough,
+)
 from factcheck.training.inputs import combined, started_from
 from factcheck.training.loop import append_row, decayed_and_not, require_same_run, write_run
 from factcheck.training.teacher import nearest_neighbours, teacher_vectors
@@ -259,6 +264,8 @@ def train_image_encoder(
     Raises:
         UsageError: `out` holds a checkpoint of a run with other settings, of other photographs, or
             that started from other weights.
+        InvalidInputError: There are too few photographs for a batch, for look-alikes or for
+            validation.
 
     Returns:
         How well the finished encoder detects copies among the photographs kept for validation.
@@ -268,6 +275,7 @@ def train_image_encoder(
     folders = [data / folder for folder in settings.photographs]
     photographs = list_photographs(folders, settings.share)
     kept_aside = list_photographs(folders, settings.validation_share)
+    require_enough(settings, len(photographs), len(kept_aside), folders)
     inputs = {"photographs": combined(one.sha256 for one in photographs)} | started_from(settings)
     # A run may be made longer, and written of more often.
     require_same_run(settings, inputs, out, ("steps", "log_every", "workers"))

@@ -1,7 +1,8 @@
 """Batches for the image encoder: edited views of photographs, look-alikes together."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -12,8 +13,43 @@ from torch.utils.data import Dataset, Sampler
 from factcheck.datasets.photo_edits import heavy_copy, light_copy
 from factcheck.datasets.photographs import Photograph
 from factcheck.encoders.image import ImageTransform
+from factcheck.errors import InvalidInputError
 from factcheck.training.teacher import nearest_neighbours
-from factcheck.training_settings import SmallStart
+from factcheck.training_settings import ImageEncoderTraining, SmallStart
+
+
+def require_enough(
+    settings: ImageEncoderTraining, trained_on: int, kept_aside: int, folders: Sequence[Path]
+) -> None:
+    """Make sure that there are photographs enough for what the settings ask of them.
+
+    Args:
+        settings: The run.
+        trained_on: Photographs of `share`.
+        kept_aside: Photographs of `validation_share`.
+        folders: Where they are from.
+
+    Raises:
+        InvalidInputError: There are not.
+    """
+    where = ", ".join(map(str, folders))
+    if trained_on < settings.batch_size:
+        raise InvalidInputError(
+            f"{where}: of share {settings.share[0]:g} to {settings.share[1]:g} there are "
+            f"{trained_on} photographs, too few for a batch of {settings.batch_size} (batch_size)"
+        )
+    if trained_on <= settings.neighbours:
+        raise InvalidInputError(
+            f"{where}: of share {settings.share[0]:g} to {settings.share[1]:g} there are "
+            f"{trained_on} photographs, too few for each to have {settings.neighbours} look-alikes "
+            "(neighbours)"
+        )
+    if kept_aside < 2:
+        low, high = settings.validation_share
+        raise InvalidInputError(
+            f"{where}: fewer than two photographs are of validation_share {low:g} to {high:g}, and "
+            "none can be told from another"
+        )
 
 
 class EditedPairs(Dataset[tuple[Tensor, Tensor, int]]):
@@ -65,6 +101,9 @@ class LookalikeBatches(Sampler[list[tuple[int, int]]]):
         start: Number of batches already used (a resumed run goes on with the next).
         stop: Number of batches at which the run ends.
         seed: Seed of the whole sequence of batches.
+
+    Raises:
+        InvalidInputError: There are fewer photographs than a batch holds.
     """
 
     def __init__(
@@ -76,6 +115,10 @@ class LookalikeBatches(Sampler[list[tuple[int, int]]]):
         stop: int,
         seed: int,
     ) -> None:
+        if len(neighbours) < batch_size:
+            raise InvalidInputError(
+                f"{len(neighbours)} photographs are too few for a batch of {batch_size}"
+            )
         self.neighbours = neighbours
         self.batch_size = batch_size
         self.cluster_size = cluster_size
@@ -109,11 +152,11 @@ def own_neighbours(latest: np.ndarray, neighbours: np.ndarray, count: int) -> np
 
     Returns:
         (photographs, n + count) indices, the teacher's first; unchanged neighbours while the
-        network has seen fewer than half of the photographs. Those not yet seen repeat the
-        teacher's.
+        network has seen fewer than half of the photographs, or too few to have so many. Those not
+        yet seen repeat the teacher's.
     """
     seen = np.flatnonzero(np.abs(latest).sum(axis=1) > 0)
-    if count == 0 or 2 * len(seen) < len(latest):
+    if count == 0 or 2 * len(seen) < len(latest) or len(seen) <= count:
         return neighbours
     own = np.resize(neighbours.T, (count, len(neighbours))).T
     own[seen] = seen[nearest_neighbours(latest[seen], count)]

@@ -81,11 +81,21 @@ def teacher_vectors(photographs: list[Photograph], path: Path | None = None) -> 
 
 
 def nearest_neighbours(vectors: np.ndarray, count: int) -> np.ndarray:
-    """(rows, count) indices of each row's nearest other rows by inner product, nearest first."""
+    """Indices of each row's nearest other rows by inner product, nearest first.
+
+    Args:
+        vectors: (rows, width) float32.
+        count: How many of each are wanted.
+
+    Returns:
+        (rows, count); fewer of each where there are not so many others.
+    """
     import faiss
 
     index = faiss.IndexFlatIP(vectors.shape[1])
     index.add(vectors)
+    # Asked for more than there are, FAISS fills up with -1, which as an index is the last row.
+    count = min(count, len(vectors) - 1)
     _, found = index.search(vectors, count + 1)
     return np.stack(
         [[other for other in row if other != own][:count] for own, row in enumerate(found)]

@@ -12,11 +12,11 @@ from safetensors.torch import load_file
 
 from factcheck.datasets import list_photographs
 from factcheck.encoders import ImageEncoder
-from factcheck.errors import UsageError
+from factcheck.errors import InvalidInputError, UsageError
 from factcheck.training import train
 from factcheck.training.image_losses import late_interaction, memory_similarities, nt_xent
 from factcheck.training.image_pairs import LookalikeBatches, own_neighbours
-from factcheck.training.teacher import teacher_vectors
+from factcheck.training.teacher import nearest_neighbours, teacher_vectors
 from factcheck.training_settings import ImageEncoderTraining, SmallStart
 
 
@@ -125,6 +125,49 @@ def test_training_goes_on_from_an_encoder_on_smaller_pictures_first(
         train(following, photographs, tmp_path / "second")
 
 
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {"batch_size": 64},
+            r"of share 0 to 0.6 .* photographs, too few for a batch of 64 \(batch_",
+        ),
+        ({"neighbours": 11}, r"too few for each to have 11 look-alikes \(neighbours\)"),
+    ],
+)
+def test_too_few_photographs_are_refused_with_their_number(
+    settings: ImageEncoderTraining,
+    photographs: Path,
+    tmp_path: Path,
+    changes: dict[str, object],
+    sentence: str,
+) -> None:
+    with pytest.raises(InvalidInputError, match=sentence):
+        train(settings.model_copy(update=changes), photographs, tmp_path)
+
+
+def test_one_photograph_cannot_be_validated_on(
+    settings: ImageEncoderTraining, photographs: Path, tmp_path: Path
+) -> None:
+    one = list_photographs([photographs], settings.validation_share)[0].share
+    alone = settings.model_copy(update={"validation_share": (one, one + 1e-9)})
+    with pytest.raises(InvalidInputError, match=r"fewer than two .* of validation_share"):
+        train(alone, photographs, tmp_path)
+
+
+def test_a_batch_larger_than_all_there_is_does_not_wait_for_ever() -> None:
+    neighbours = np.array([[1], [2], [0]])
+    with pytest.raises(InvalidInputError, match="3 photographs are too few for a batch of 4"):
+        LookalikeBatches(neighbours, 4, 2, start=0, stop=1, seed=0)
+    [batch] = LookalikeBatches(neighbours, 3, 2, start=0, stop=1, seed=0)
+    assert {index for index, _ in batch} == {0, 1, 2}
+
+
+def test_there_are_no_more_neighbours_than_others() -> None:
+    near = nearest_neighbours(np.eye(4, 8, dtype=np.float32), 8)
+    assert [sorted(row) for row in near.tolist()] == [[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]]
+
+
 def test_batches_hold_lookalikes_and_go_on_where_they_stopped() -> None:
     neighbours = np.array([[(i // 3) * 3 + (i + j) % 3 for j in (1, 2)] for i in range(30)])
     whole = list(LookalikeBatches(neighbours, 6, 3, start=0, stop=5, seed=1))
@@ -177,5 +220,7 @@ def test_own_lookalikes_stand_beside_the_teachers() -> None:
     unseen = own_neighbours(latest, teacher, 1)
     assert unseen[:, :2].tolist() == teacher.tolist()
     assert unseen[:, 2].tolist() == [2, 2, 0, 0]
+    # Four have no more than three others.
+    assert own_neighbours(np.abs(latest) + 1, teacher, 4) is teacher
     latest[1:] = 0
     assert own_neighbours(latest, teacher, 1) is teacher
