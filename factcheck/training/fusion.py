@@ -52,12 +52,12 @@ from factcheck.training.fusion_teachers import FusionTeachers, taught_loss
 from factcheck.training.inputs import inputs_of
 from factcheck.training.loop import (
     OnProgress,
-    append_row,
     begin_run,
     counter,
     decayed_and_not,
     start_accelerator,
 )
+from factcheck.training.run_log import append_row
 from factcheck.training_settings import FusionTraining
 
 if TYPE_CHECKING:

@@ -55,7 +55,8 @@ from factcheck.training.image_pairs import (
     require_enough,
 )
 from factcheck.training.inputs import combined, started_from
-from factcheck.training.loop import append_row, decayed_and_not, require_same_run, write_run
+from factcheck.training.loop import decayed_and_not, require_same_run, write_run
+from factcheck.training.run_log import append_row, cut_log
 from factcheck.training.teacher import nearest_neighbours, teacher_vectors
 from factcheck.training_settings import ImageEncoderTraining
 
@@ -296,6 +297,7 @@ def train_image_encoder(
     if (out / "checkpoint.pt").exists():
         run.load(out / "checkpoint.pt")
         log.info("resumed at step %d", run.step)
+    cut_log(out / "log.csv", run.step)
     started = time.perf_counter()
     while run.step < settings.steps:
         rounds = run.step // settings.evaluate_every + 1
@@ -335,9 +337,10 @@ def train_image_encoder(
                     run.average.eval()
                     scores = copy_detection(run.average, validation, validation_neighbours)
                     row |= {name: round(value, 4) for name, value in scores.items()}
-                    run.save(out / "checkpoint.pt")
                 append_row(out / "log.csv", _LOG_COLUMNS, row)
                 log.info("%s", row)
+                if run.step == stop:
+                    run.save(out / "checkpoint.pt")
     run.average.eval()
     save_image_encoder(run.average, settings.architecture, transform, out / "encoder")
     scores = copy_detection(run.average, validation, validation_neighbours)

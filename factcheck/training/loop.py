@@ -4,7 +4,6 @@ A run is one process, or as many as `accelerate launch` starts; each passes its 
 batch, and gradients are averaged over them. The run folder must lie where all of them see it.
 """
 
-import csv
 import json
 import logging
 import os
@@ -26,6 +25,7 @@ from factcheck.errors import UsageError
 from factcheck.files import write_whole
 from factcheck.settings import Settings
 from factcheck.training.inputs import INPUTS, unchanged
+from factcheck.training.run_log import append_row, cut_log
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -189,7 +189,7 @@ class Resumable:
             {
                 "network": network.state_dict(),
                 "optimiser": optimiser.state_dict(),
-                "random": torch.get_rng_state(),
+                **_random_state(next(network.parameters()).device),
                 "step": step,
             },
             temporary,
@@ -204,9 +204,24 @@ class Resumable:
         state = torch.load(self.path, weights_only=True, map_location=device)
         network.load_state_dict(state["network"])
         optimiser.load_state_dict(state["optimiser"])
-        torch.set_rng_state(state["random"].cpu())
+        _set_random_state(state, device)
         step: int = state["step"]
         return step
+
+
+def _random_state(device: torch.device) -> dict[str, Tensor]:
+    """The state of what dropout and the like are drawn from on a device, and on the processor."""
+    state = {"random": torch.get_rng_state()}
+    if device.type == "cuda":
+        state["cuda_random"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+def _set_random_state(state: Mapping[str, Any], device: torch.device) -> None:
+    """Draw from here on as `_random_state` found it; a run may go on on another kind of device."""
+    torch.set_rng_state(state["random"].cpu())
+    if device.type == "cuda" and "cuda_random" in state:
+        torch.cuda.set_rng_state(state["cuda_random"].cpu(), device)
 
 
 _STEP_COLUMNS = ("step", "seconds", "learning_rate", "loss")
@@ -292,6 +307,8 @@ def fit_in_steps(
     first = checkpoint.load(network, optimiser)
     if first:
         log.info("resumed at step %d", first)
+    if accelerator.is_main_process:
+        cut_log(out / "log.csv", first)
     started = time.perf_counter()
     losses: list[float] = []
     for step in range(first, len(batches)):
@@ -316,9 +333,11 @@ def fit_in_steps(
         report("train", step + 1, len(batches), {"loss": total})
         last = step + 1 == len(batches)
         if accelerator.is_main_process and ((step + 1) % settings.checkpoint_every == 0 or last):
-            checkpoint.save(network, optimiser, step + 1)
             row = _step_row(step + 1, time.perf_counter() - started, rate, losses)
+            # The row first: one that the checkpoint does not know is cut away and written again,
+            # one that it knows of already would be missing.
             append_row(out / "log.csv", _STEP_COLUMNS, row)
+            checkpoint.save(network, optimiser, step + 1)
             losses.clear()
 
 
@@ -362,13 +381,3 @@ def _step_row(step: int, seconds: float, rate: float, losses: Sequence[float]) -
         "learning_rate": f"{rate:.2e}",
         "loss": round(sum(losses) / len(losses), 4),
     }
-
-
-def append_row(path: Path, columns: Sequence[str], row: dict[str, object]) -> None:
-    """Add a row to a CSV file, whose head is written with the first."""
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, columns)
-        if new:
-            writer.writeheader()
-        writer.writerow(row)

@@ -125,6 +125,26 @@ def test_training_goes_on_from_an_encoder_on_smaller_pictures_first(
         train(following, photographs, tmp_path / "second")
 
 
+def test_a_log_has_each_step_once_after_a_kill(
+    settings: ImageEncoderTraining, photographs: Path, tmp_path: Path
+) -> None:
+    """Rows are written at each step, checkpoints at every second: step 3 is done twice."""
+
+    class KilledError(Exception):
+        pass
+
+    def report(stage: str, done: int, total: int, figures: dict[str, float]) -> None:
+        if done == 4:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        train(settings, photographs, tmp_path, report)
+    assert (tmp_path / "log.csv").read_text().splitlines()[-1].startswith("3,")
+    train(settings, photographs, tmp_path)
+    steps = [line.split(",")[0] for line in (tmp_path / "log.csv").read_text().splitlines()]
+    assert steps == ["step", "1", "2", "3", "4"]
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [

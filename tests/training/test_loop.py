@@ -1,11 +1,23 @@
 """What the training loops share."""
 
+from pathlib import Path
+
 import pytest
+import torch
 from accelerate.data_loader import prepare_data_loader
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from factcheck.errors import UsageError
-from factcheck.training.loop import shuffled_batches, start_accelerator
+from factcheck.training import loop
+from factcheck.training.loop import (
+    Resumable,
+    fit_in_steps,
+    shuffled_batches,
+    start_accelerator,
+)
+from factcheck.training.run_log import append_row, cut_log
+from factcheck.training_settings import TextRelationTraining
 
 
 def test_processes_that_do_not_find_each_other_do_not_train(
@@ -39,3 +51,104 @@ def test_processes_share_the_rows_of_a_loader_s_batch() -> None:
         seen.append([batch.tolist() for batch in own.base_dataloader])
     batches = [sorted(one + other) for one, other in zip(*seen, strict=True)]
     assert batches == [list(range(start, start + 8)) for start in (0, 8, 16)]
+
+
+def test_a_log_is_cut_back_to_what_is_done(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    cut_log(path, 3)
+    assert not path.exists()
+    for step in (2, 4, 6):
+        append_row(path, ("step", "loss"), {"step": step, "loss": 0.5})
+    with path.open("a") as file:
+        file.write("8,0")  # killed within a row
+    cut_log(path, 9)
+    assert path.read_bytes() == b"step,loss\r\n2,0.5\r\n4,0.5\r\n6,0.5\r\n"
+    cut_log(path, 4)
+    append_row(path, ("step", "loss"), {"step": 6, "loss": 0.25})
+    assert path.read_bytes() == b"step,loss\r\n2,0.5\r\n4,0.5\r\n6,0.25\r\n"
+    cut_log(path, 0)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("killed", ["before the checkpoint", "after it"])
+def test_a_log_has_each_step_once_wherever_a_run_was_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed: str
+) -> None:
+    settings = TextRelationTraining.model_validate(
+        {
+            "kind": "text-relation",
+            "text": ["t"],
+            "sources": {"s": {"members": ["s"], "weight": 1}},
+            "checkpoint_every": 2,
+        }
+    )
+
+    class KilledError(Exception):
+        pass
+
+    def fit() -> None:
+        fit_in_steps(
+            nn.Linear(2, 1),
+            shuffled_batches([12], 2, seed=0),
+            lambda batch: [batch.rows],
+            lambda model, epoch, rows: model(torch.ones(len(rows), 2)).square().sum(),
+            settings,
+            tmp_path,
+            start_accelerator(),
+            lambda *_: None,
+        )
+
+    save = Resumable.save
+
+    def killed_at_four(self: Resumable, network: nn.Module, optimiser: object, step: int) -> None:
+        if step == 4 and killed == "before the checkpoint":
+            raise KilledError
+        save(self, network, optimiser, step)
+        if step == 4:
+            raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Resumable, "save", killed_at_four)
+        with pytest.raises(KilledError):
+            fit()
+    fit()
+    steps = [line.split(",")[0] for line in (tmp_path / "log.csv").read_text().splitlines()]
+    assert steps == ["step", "2", "4", "6"]
+
+
+def test_what_a_card_draws_from_is_kept_with_a_checkpoint(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Dropout on a card draws from the card's own state, which a stand-in keeps here."""
+    card = {"state": torch.tensor([1, 2], dtype=torch.uint8)}
+    device = torch.device("cuda", 0)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda of: card["state"].clone())
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, of: card.update(state=state))
+    state = loop._random_state(device)
+    drawn = torch.rand(3)
+    card["state"] = torch.tensor([9, 9], dtype=torch.uint8)
+    loop._set_random_state(state, device)
+    assert card["state"].tolist() == [1, 2]
+    assert torch.equal(torch.rand(3), drawn)
+    # A run that began on a processor goes on on a card, and the reverse.
+    on_processor = loop._random_state(torch.device("cpu"))
+    assert set(on_processor) == {"random"}
+    loop._set_random_state(on_processor, device)
+    loop._set_random_state(state, torch.device("cpu"))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a graphics card")
+def test_a_resumed_run_draws_on_a_card_what_an_uninterrupted_one_draws(tmp_path: Path) -> None:
+    network = nn.Linear(2, 2).cuda()
+    optimiser = torch.optim.AdamW(network.parameters())
+    checkpoint = Resumable(tmp_path / "checkpoint.pt")
+    torch.rand(5, device="cuda")
+    checkpoint.save(network, optimiser, 1)
+
+    def draw() -> Tensor:
+        return torch.rand(8, device="cuda")
+
+    whole = draw()
+    torch.cuda.manual_seed(99)
+    assert checkpoint.load(network, optimiser) == 1
+    assert torch.equal(draw(), whole)
