@@ -59,5 +59,7 @@ def train_in_stages(
             "image_encoder": str(image / "encoder"),
         }
     )
-    metrics["fusion"] = train_fusion(head, data, fusion, named("fusion"), cache)
+    metrics["fusion"] = finished(head, inputs_of(head, data), fusion) or train_fusion(
+        head, data, fusion, named("fusion"), cache
+    )
     return metrics

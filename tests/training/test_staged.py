@@ -113,14 +113,23 @@ def test_a_stage_that_is_done_is_not_done_again(
     run: Path, small: StagedTraining, factify2_folder: Path
 ) -> None:
     stages = []
-    metrics = train(
-        small, factify2_folder, run, lambda stage, done, total, figures: stages.append(stage)
-    )
+
+    def report(stage: str, done: int, total: int, figures: dict[str, float]) -> None:
+        stages.append(stage)
+
+    metrics = train(small, factify2_folder, run, report)
+    assert stages == []
+    read = {
+        name.replace("-", "_"): json.loads((run / name / "metrics.json").read_text())
+        for name in ("text-relation", "image-relation", "fusion")
+    }
+    assert metrics == read
+    assert sum(read["text_relation"]["rows"]["factify2"].values()) == 64
+    assert read["image_relation"]["val"]["pairs"] == 60
+    # Other settings of the last stage are another run of it alone.
+    longer = small.fusion.model_copy(update={"epochs": 1})
+    train(small.model_copy(update={"fusion": longer}), factify2_folder, run, report)
     assert {stage.partition(":")[0] for stage in stages} == {"fusion"}
-    read = json.loads((run / "text-relation" / "metrics.json").read_text())
-    assert metrics["text_relation"] == read
-    assert sum(read["rows"]["factify2"].values()) == 64
-    assert metrics["image_relation"]["val"]["pairs"] == 60
 
 
 def test_data_that_were_mended_do_not_keep_what_the_old_ones_taught(
