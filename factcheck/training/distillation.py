@@ -39,7 +39,9 @@ def teacher_probabilities(
         (N, 3) float32 probabilities of support, insufficient, refute.
     """
     asked = [(example.claim, example.passages) for example in examples]
-    question = json.dumps([teacher.sha256, precision, asked]).encode()
+    # The hash is of the weights alone; how far the teacher reads changes what it says, too.
+    reads = [teacher.sha256, teacher.config.max_tokens, precision]
+    question = json.dumps([*reads, asked]).encode()
     path = kept_in / f"teacher-{hashlib.sha256(question).hexdigest()[:16]}.npy"
     if path.exists():
         kept: np.ndarray = np.load(path, allow_pickle=False)

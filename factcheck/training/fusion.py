@@ -22,10 +22,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from factcheck.datasets import find_splits
+from factcheck.datasets import find_splits, read_factify2
 from factcheck.encoders import Encoders, EncodingCache
 from factcheck.encoders.weights import in_half_precision
-from factcheck.errors import MissingResourceError, UsageError
+from factcheck.errors import InvalidInputError, MissingResourceError, UsageError
 from factcheck.evaluation.metrics import classification_metrics
 from factcheck.evaluation.splits import Split, encode_split
 from factcheck.evidence import Reading
@@ -99,6 +99,8 @@ def train_fusion(
     for needed in ("train", "val"):
         if needed not in splits:
             raise MissingResourceError(f"{data / f'{needed}.csv'}: training needs this split")
+    # Encoding takes long, and whether rows are left to stop by is known before.
+    _require_rows_to_stop_by(data / "val.csv", len(read_factify2(data, "val")), settings)
     accelerator = start_accelerator()
     if settings.batch_size % accelerator.num_processes:
         raise UsageError(
@@ -372,8 +374,21 @@ def divide_validation(validation: Split, settings: FusionTraining) -> tuple[Spli
         settings: How many are for what.
     """
     order = np.random.default_rng(0).permutation(len(validation))
-    kept_back = round(len(order) * settings.conformal_share)
-    own = kept_back + round(len(order) * settings.calibration_share)
+    kept_back, own = _not_to_stop_by(len(order), settings)
     parts = (order[own:], order[kept_back:], order[:kept_back])
     stop, calibration, kept = (validation.take(np.sort(part)) for part in parts)
     return stop, calibration, kept
+
+
+def _not_to_stop_by(rows: int, settings: FusionTraining) -> tuple[int, int]:
+    """Of so many validation rows how many are kept back, and how many with those of calibration."""
+    kept_back = round(rows * settings.conformal_share)
+    return kept_back, kept_back + round(rows * settings.calibration_share)
+
+
+def _require_rows_to_stop_by(path: Path, rows: int, settings: FusionTraining) -> None:
+    if _not_to_stop_by(rows, settings)[1] >= rows:
+        raise InvalidInputError(
+            f"{path}: of {rows} rows, calibration_share {settings.calibration_share:g} and "
+            f"conformal_share {settings.conformal_share:g} leave none for early stopping"
+        )

@@ -190,7 +190,11 @@ def relation_scores(rows: Sequence[TextRelationRow], predicted: np.ndarray) -> d
 def _claim_only_expert(
     epochs: Sequence[Sequence[TextRelationRow]], settings: TextRelationTraining
 ) -> list[np.ndarray] | None:
-    """Log-probabilities (N, 3) of each epoch's relations from the claim alone, out of fold."""
+    """Log-probabilities (N, 3) of each epoch's relations from the claim alone, out of fold.
+
+    Raises:
+        InvalidInputError: There are too few claims to fit it on, or all have one relation.
+    """
     if not settings.debias:
         return None
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -211,9 +215,19 @@ def _claim_only_expert(
         claims = [row.claim for row in rows]
         # One claim is in one fold: it has rows of several relations.
         folds = GroupKFold(5, shuffle=True, random_state=settings.seed)
-        probabilities = cross_val_predict(
-            model, claims, truth, cv=folds, groups=claims, method="predict_proba"
-        )
+        try:
+            found = cross_val_predict(
+                model, claims, truth, cv=folds, groups=claims, method="predict_proba"
+            )
+        except ValueError as error:
+            raise InvalidInputError(
+                f"debias: no claim-only expert can be fitted on {len(claims)} rows of "
+                f"{len(set(claims))} claims and {len(set(truth.tolist()))} relations "
+                f"({str(error).splitlines()[0].rstrip('.')})"
+            ) from error
+        # It has a column for each relation that there is, which need not be all three.
+        probabilities = np.zeros((len(claims), len(TEXT_RELATIONS)))
+        probabilities[:, np.unique(truth)] = found
         experts.append(np.log(np.maximum(probabilities, 1e-3)).astype(np.float32))
     return experts
 

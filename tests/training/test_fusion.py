@@ -1,6 +1,7 @@
 """Training the fusion head: it learns, it can be repeated, and what it writes loads."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,7 @@ def test_a_head_learns_from_others(
         own = settings(
             tiny_image_encoder_folder,
             relation_encoder_folder,
-            epochs=1,
+            epochs=2,
             batch_size=8,
             average_decay=0.0,
             teachers=[str(folder) for folder in teachers],
@@ -241,6 +242,23 @@ def test_validation_rows_must_be_left_to_stop_by(
 ) -> None:
     with pytest.raises(ValueError, match="leave no validation rows"):
         settings(tiny_image_encoder_folder, relation_encoder_folder, conformal_share=0.7)
+
+
+def test_too_few_validation_rows_are_refused_before_anything_is_encoded(
+    tiny_image_encoder_folder: Path, factify2_folder: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(factify2_folder, data)
+    head, *rows = (factify2_folder / "val.csv").read_text().splitlines(keepends=True)
+    own = settings(tiny_image_encoder_folder, None, epochs=1)
+    stages: list[str] = []
+    (data / "val.csv").write_text("".join([head, *rows[:2]]))
+    with pytest.raises(InvalidInputError, match=r"val.csv: of 2 rows, .* none for early stopping"):
+        train(own, data, tmp_path / "run", lambda stage, *_: stages.append(stage))
+    assert stages == []
+    assert not (tmp_path / "run").exists()
+    (data / "val.csv").write_text("".join([head, *rows[:3]]))
+    assert train(own, data, tmp_path / "run")["rows"]["val"] == 3
 
 
 def test_the_loss_ignores_an_unknown_picture() -> None:

@@ -266,6 +266,20 @@ def test_the_teacher_is_asked_once(run: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.tmp"))
 
 
+def test_a_teacher_that_reads_less_far_is_asked_again(
+    relation_encoder_folder: Path, tmp_path: Path
+) -> None:
+    """The same weights say something else of the beginning of a text."""
+    teacher = RelationEncoder.load(str(relation_encoder_folder))
+    long = "It was a fine day in the old town by the sea. " * 4
+    examples = [RelationExample("The door number 7 is white.", (long,), 0)]
+    whole = teacher_probabilities(teacher, examples, tmp_path, "float32")
+    teacher.config = teacher.config.model_copy(update={"max_tokens": 16})
+    cut = teacher_probabilities(teacher, examples, tmp_path, "float32")
+    assert np.abs(cut - whole).max() > 1e-4
+    assert np.array_equal(teacher_probabilities(teacher, examples, tmp_path, "float32"), cut)
+
+
 def test_scores_by_source() -> None:
     rows = [
         TextRelationRow(str(n), source, "c", ("e",), relation, "passage")
@@ -307,6 +321,35 @@ def test_the_claim_only_expert_knows_what_claims_give_away() -> None:
     assert refuted[1::2].mean() > 0.8
     assert refuted[::2].mean() < 0.2
     assert module._claim_only_expert([rows], settings(debias=0.0)) is None
+
+
+@pytest.mark.parametrize("missing", TEXT_RELATIONS)
+def test_the_claim_only_expert_of_two_relations_has_three_columns(missing: TextRelation) -> None:
+    """It is added to logits of all three."""
+    two = [relation for relation in TEXT_RELATIONS if relation is not missing]
+    rows = [
+        TextRelationRow(
+            str(n),
+            "one",
+            f"{'It is a hoax that' if n % 2 else 'Officials say that'} word{n % 40}",
+            ("e",),
+            two[n % 2],
+            "passage",
+        )
+        for n in range(200)
+    ]
+    [expert] = module._claim_only_expert([rows], settings(debias=0.3)) or []
+    assert expert.shape == (200, 3)
+    shares = np.exp(expert)
+    assert shares[:, TEXT_RELATIONS.index(missing)] == pytest.approx(1e-3)
+    for place, relation in enumerate(two):
+        assert shares[place::2, TEXT_RELATIONS.index(relation)].mean() > 0.8
+
+
+def test_claims_that_no_expert_can_be_fitted_on_are_told_in_one_sentence() -> None:
+    row = TextRelationRow("a", "one", "A claim.", ("e",), TextRelation.SUPPORT, "passage")
+    with pytest.raises(InvalidInputError, match=r"debias: no claim-only expert .* of 1 claims"):
+        module._claim_only_expert([[row] * 30], settings(debias=0.3))
 
 
 def test_a_run_without_rows_is_refused(data: Path, tmp_path: Path) -> None:
