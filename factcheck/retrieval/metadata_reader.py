@@ -281,6 +281,14 @@ class MetadataReader:
         found = [self._document_rows(statement, [host]) for host in hosts]
         return np.concatenate([np.zeros(0, dtype=np.int32), *found])
 
+    def addresses(self, hosts: Iterable[str]) -> Iterator[tuple[int, str]]:
+        """The documents that are from one of the hosts, by row, with their addresses."""
+        for host in hosts:
+            for row, url in self._rows("SELECT row, url FROM documents WHERE host = ?", [host]):
+                if not 0 <= row < self._documents:
+                    raise self._no_document(row)
+                yield row, url or ""
+
     def passages_of(self, rows: Iterable[int]) -> dict[int, list[int]]:
         """All passages of documents, by the document's row.
 

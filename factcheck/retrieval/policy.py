@@ -16,6 +16,7 @@ from typing import Literal, Self
 from urllib.parse import unquote
 
 from factcheck.errors import InvalidInputError, MissingResourceError, UsageError
+from factcheck.retrieval.mirrors import as_browsers_read, hosts_within, name_within
 
 FACT_CHECKERS = "fact-checkers"
 """Name of the list of domains that the package carries."""
@@ -25,9 +26,8 @@ _MAX_BYTES = 2**20
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 # Browsers take any number of slashes, and none, after the schemes that they know hosts of.
 _SCHEME = re.compile(r"(?:https?|wss?|ftp):/*|(?:[a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
-# Nor do they read control characters and spaces around an address, and lines within it.
-_AROUND = "".join(map(chr, range(33)))
-_WITHIN = re.compile(r"[\t\n\r]")
+# What makes an address one of a part of what a host has.
+_NARROWER = re.compile(r"[/\\?@:\s]")
 _DOT = re.compile("[.\u3002\uff0e\uff61]")
 _LONGEST_HOST = 253
 _LONGEST_LABEL = 63
@@ -44,9 +44,11 @@ class SourcePolicy:
         as_of: The last day of publication, as YYYY-MM-DD whatever way of ISO 8601 it was given in;
             None for any.
         undated: What becomes of documents without a date where there is such a day.
-        blocked: Domains that are kept out, with all their subdomains. A document without an
-            address, or whose address has no host that a browser would find, is from none of them
-            and stays; a host that is no name by the rules is compared as it is written.
+        blocked: Domains that are kept out, with all their subdomains, and with those copies of
+            their pages in archives, translations and caches whose addresses name the original
+            (`mirrors`). A document without an address, or whose address has no host that a browser
+            would find, is from none of them and stays; a host that is no name by the rules is
+            compared as it is written.
         blocked_name: What their list is called.
     """
 
@@ -83,7 +85,18 @@ class SourcePolicy:
         return hashlib.sha256("\n".join(sorted(self.blocked)).encode()).hexdigest()
 
     def blocks(self, host: str) -> bool:
-        """Whether a host name is one of the blocked domains or lies below one."""
+        """Whether a host name is one of the blocked domains or lies below one.
+
+        So is one of a translation or a cache that is made of such a name (`mirrors`).
+        """
+        site = host_of(name_within(host))
+        return self._lists(host) or (site is not None and self._lists(site))
+
+    def blocks_address(self, url: str | None) -> bool:
+        """Whether an address is of a blocked domain, or of an archive's copy of a page of one."""
+        return any(map(self._lists, hosts_within(url, host_of)))
+
+    def _lists(self, host: str) -> bool:
         labels = host.split(".")
         return any(".".join(labels[i:]) in self.blocked for i in range(len(labels)))
 
@@ -116,7 +129,7 @@ def host_of(url: str | None) -> str | None:
     """
     if not url:
         return None
-    text = _WITHIN.sub("", url.strip().strip(_AROUND)).replace("\\", "/")
+    text = as_browsers_read(url)
     scheme = _SCHEME.match(text)
     authority = re.split("[/?#]", text[scheme.end() if scheme else 0 :], maxsplit=1)[0]
     host = authority.rpartition("@")[2]
@@ -131,7 +144,9 @@ def read_domains(block: str | Path) -> frozenset[str]:
 
     Args:
         block: `fact-checkers` for the list in the package, or a text file with a domain a line;
-            what follows a `#` is a comment.
+            what follows a `#` is a comment. A scheme before a domain and a slash behind it are
+            passed over. The address of a part of a site is refused: all of the site would be kept
+            out.
 
     Raises:
         MissingResourceError: The file cannot be read.
@@ -153,8 +168,10 @@ def read_domains(block: str | Path) -> frozenset[str]:
         entry = line.partition("#")[0].strip()
         if not entry:
             continue
-        domain = host_of(entry) or ""
-        if not all(_LABEL.fullmatch(label) for label in domain.split(".")):
+        scheme = _SCHEME.match(entry)
+        name = entry[scheme.end() if scheme else 0 :].removesuffix("/")
+        domain = host_of(name) or ""
+        if _NARROWER.search(name) or not all(_LABEL.fullmatch(n) for n in domain.split(".")):
             raise InvalidInputError(f"{path}, line {number}: {entry[:80]!r} is not a domain")
         # www.com is a domain itself, and com would be far more than was meant.
         domains.add(domain.removeprefix("www.") if domain.count(".") > 1 else domain)

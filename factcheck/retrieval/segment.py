@@ -26,6 +26,7 @@ from factcheck.retrieval.manifest import (
     canonical_json,
 )
 from factcheck.retrieval.metadata_reader import MetadataReader
+from factcheck.retrieval.mirrors import carries_addresses
 from factcheck.retrieval.policy import SourcePolicy
 from factcheck.retrieval.vectors import map_array, nearest, read_tokens, read_vectors
 
@@ -168,8 +169,13 @@ class OpenSegment:
             late = self.metadata.published_after(policy.as_of, policy.undated == "drop")
             allowed[late] = False
         if policy.blocked:
-            hosts = [host for host in self.metadata.hosts() if policy.blocks(host)]
-            allowed[self.metadata.from_hosts(hosts)] = False
+            hosts = self.metadata.hosts()
+            blocked = [host for host in hosts if policy.blocks(host)]
+            allowed[self.metadata.from_hosts(blocked)] = False
+            archives = [host for host in hosts if carries_addresses(host)]
+            for row, url in self.metadata.addresses(archives):
+                if policy.blocks_address(url):
+                    allowed[row] = False
         return allowed
 
     def _allowed_passages(self, policy: SourcePolicy) -> np.ndarray | None:

@@ -90,7 +90,7 @@ def test_www_is_no_part_of_a_domain_unless_nothing_else_is(tmp_path: Path) -> No
 
 def test_a_list_has_domains_comments_and_subdomains(tmp_path: Path) -> None:
     path = tmp_path / "list.txt"
-    path.write_text("# ours\nwww.Example.org\n\nfacts.example.net # a part\nhttps://c.example/x\n")
+    path.write_text("# ours\nwww.Example.org\n\nfacts.example.net # a part\nhttps://c.example/\n")
     policy = SourcePolicy.of(block=path)
     assert policy.blocked == {"example.org", "facts.example.net", "c.example"}
     assert policy.blocked_name == "list.txt"
@@ -99,6 +99,42 @@ def test_a_list_has_domains_comments_and_subdomains(tmp_path: Path) -> None:
     for host in ("example.net", "notexample.org", "org", "example.org.evil.com"):
         assert not policy.blocks(host)
     assert policy.blocked_sha256 != SourcePolicy.of(block="fact-checkers").blocked_sha256
+
+
+@pytest.mark.parametrize(
+    ("url", "blocked"),
+    [
+        ("https://web.archive.org/web/20200102030405/https://www.checks.example/x", True),
+        ("web.archive.org/web/2020*/checks.example/x", True),
+        (" https:\\\\web.archive.org\\web\\2020im_\\http://checks.example:80", True),
+        ("https://archive.ph/2020.01.02-030405/https://checks.example/x", True),
+        ("https://archive.ph/AbCdE", False),
+        ("https://www-checks-example.translate.goog/x?_x_tr_sl=en", True),
+        ("https://checks-example.cdn.ampproject.org/c/s/checks.example/x", True),
+        ("https://a--b-example.translate.goog/", True),
+        ("https://a-b-example.translate.goog/", False),
+        ("https://www.google.com/amp/s/checks.example/x", True),
+        ("https://translate.google.com/translate?hl=en&u=https%3A%2F%2Fchecks.example%2Fx", True),
+        ("https://web.archive.org/web/2020/https://checks-example.translate.goog/", True),
+        (
+            "https://web.archive.org/web/2020/https://other.example/?ref=https://checks.example",
+            False,
+        ),
+        ("https://web.archive.org/web/2020/https://other.example/", False),
+        ("https://other.example/web/2020/https://checks.example/", False),
+        ("https://checks-example.other.example/", False),
+        (f"https://{'a' * 90}.translate.goog/", False),
+        ("https://web.archive.org/web/1/" * 2000, False),
+        (None, False),
+    ],
+)
+def test_a_copy_of_a_page_is_of_the_site_that_its_address_names(
+    url: str | None, blocked: bool
+) -> None:
+    policy = SourcePolicy(blocked=frozenset({"checks.example", "a-b.example"}))
+    start = time.perf_counter()
+    assert policy.blocks_address(url) == blocked
+    assert time.perf_counter() - start < 1
 
 
 def test_the_list_of_the_package_is_one() -> None:
@@ -112,6 +148,11 @@ def test_the_list_of_the_package_is_one() -> None:
     ("data", "message"),
     [
         (b"a.example\nnot a domain\n", "line 2: 'not a domain' is not a domain"),
+        (b"https://a.example/fact-check/\n", "line 1: 'https://a.example/fact-check/' is not a"),
+        (b"a.example/news/checks\n", "line 1: 'a.example/news/checks' is not a domain"),
+        (b"\na.example:8080\n", "line 2: 'a.example:8080' is not a domain"),
+        (b"https://me@a.example\n", "line 1: 'https://me@a.example' is not a domain"),
+        (b"a.example?id=1\n", "is not a domain"),
         (b"# nothing\n", "has no domains"),
         (b"\xff\xfe", "not UTF-8"),
         (b"x" * (2**20 + 1), "longer than"),

@@ -191,6 +191,25 @@ def test_what_a_policy_keeps_out_is_not_found(
     assert dated.may_find(policy) == bool(found)
 
 
+def test_copies_in_archives_and_translations_are_kept_out_with_their_site(
+    encoders: Encoders, tmp_path: Path
+) -> None:
+    urls = {
+        "archived": "https://web.archive.org/web/20200102/https://www.snopes.com/dam",
+        "translated": "https://www-snopes-com.translate.goog/dam?_x_tr_sl=en",
+        "other": "https://web.archive.org/web/20200102/https://a.example/dam",
+        "short": "https://archive.ph/AbCdE",
+    }
+    documents = [Document(name, f"The dam broke, {name}.", url=url) for name, url in urls.items()]
+    with EvidenceIndex.build(documents, tmp_path / "i", encoders) as index:
+        policy = SourcePolicy.of(block="fact-checkers")
+        hits = index.search(Claim("What of the dam?"), 10, FUSED, policy)
+        assert {hit.document_id for hit in hits} == {"other", "short"}
+        policy = SourcePolicy(blocked=frozenset({"archive.org"}))
+        hits = index.search(Claim("What of the dam?"), 10, FUSED, policy)
+        assert {hit.document_id for hit in hits} == {"translated", "short"}
+
+
 ARTICLE = (
     "The central bank raised its key rate to four percent on Thursday. Markets had expected it. "
     "The governor said that inflation was falling more slowly than hoped. Unions called the step "
