@@ -5,6 +5,7 @@ from factcheck.retrieval.index import EvidenceIndex, picture_fingerprint
 from factcheck.retrieval.manifest import Manifest
 from factcheck.retrieval.metadata_reader import ImageRow
 from factcheck.retrieval.passages import split_passages, split_sentences
+from factcheck.retrieval.picture_search import PictureSearch
 from factcheck.retrieval.policy import SourcePolicy
 from factcheck.retrieval.rerank import Reranker
 from factcheck.retrieval.search import Query
@@ -16,6 +17,7 @@ __all__ = [
     "ImageHit",
     "ImageRow",
     "Manifest",
+    "PictureSearch",
     "Query",
     "Reranker",
     "SourcePolicy",

@@ -101,6 +101,7 @@ class MetadataReader:
         self._lock = threading.Lock()
         self._closed = False
         self._known_images: np.ndarray | None = None
+        self._known_dates: np.ndarray | None = None
         self._known_order: tuple[np.ndarray, np.ndarray] | None = None
         try:
             self._connection = sqlite3.connect(
@@ -258,6 +259,17 @@ class MetadataReader:
         if self._known_images is None:
             self._known_images = self._document_rows("SELECT document FROM images ORDER BY row")
         return self._known_images
+
+    def image_dates(self) -> np.ndarray:
+        """(n,) bytes, the date of each picture's document; `~`, which comes last, without one."""
+        if self._known_dates is None:
+            found = self._rows(
+                "SELECT date FROM images LEFT JOIN documents ON documents.row = document "
+                "ORDER BY images.row"
+            )
+            dates = [(date or "~").encode(errors="replace") for (date,) in found]
+            self._known_dates = np.array(dates, dtype="S10")
+        return self._known_dates
 
     def fingerprints(self) -> list[str | None]:
         """The fingerprint of each picture, in hexadecimal."""

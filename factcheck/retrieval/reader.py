@@ -110,6 +110,14 @@ class IndexReader:
             for row in segment.reposts(picture, policy)
         ]
 
+    def oldest_pictures(self, image_rows: Sequence[int], count: int) -> list[int]:
+        """Of pictures, by row, those of the earliest documents; undated last, equals by row."""
+        rows = np.sort(np.array(image_rows, dtype=np.int64))
+        dates = np.zeros(len(rows), dtype="S10")
+        for place, local, positions in self._images.split(rows):
+            dates[positions] = self._segments[place].metadata.image_dates()[local]
+        return [int(row) for row in rows[np.argsort(dates, kind="stable")[:count]]]
+
     def passages_beside(
         self, image_rows: Sequence[int], vector: np.ndarray | None, at_most: int
     ) -> dict[int, int]:
@@ -206,6 +214,14 @@ class IndexReader:
                 assert document is not None
                 return document
         raise self._unknown(document_id)
+
+    def picture_hash(self, document_id: str) -> str | None:
+        """Hash of the bytes that a document's picture had when it was indexed; None without one."""
+        for segment in self._segments:
+            row = segment.metadata.rows_of([document_id]).get(document_id)
+            if row is not None and segment.counts(row):
+                return segment.metadata.picture_hash(document_id)
+        return None
 
     def images_at(self, rows: Iterable[int]) -> dict[int, ImageRow]:
         """Pictures by row."""

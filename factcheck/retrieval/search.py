@@ -3,8 +3,8 @@
 1. Dense: cosines of sentence vectors, which find what says the same in other words.
 2. Lexical: BM25, which finds names, numbers and rare words.
 3. Image: re-posts by fingerprint first, then those of the highest cosine of picture vectors, in
-   the order of how much of the claim's picture is found in them by token grids; a picture stands
-   for the passage of its document that is most like the claim.
+   the order of how much of the claim's picture is found in them by token grids (`picture_search`);
+   a picture stands for the passage of its document that is most like the claim.
 
 Scores of different channels cannot be compared, so their ranks are: reciprocal rank fusion
 (Cormack et al., SIGIR 2009). Near duplicates and copies of articles then count once (`distinct`).
@@ -18,15 +18,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from factcheck.encoders.image import pool
-from factcheck.encoders.image_match import found_in
 from factcheck.records import Found
 from factcheck.retrieval.distinct import first_of_each
 from factcheck.retrieval.hits import Hit
 from factcheck.retrieval.lexical import words_of
 from factcheck.retrieval.metadata_reader import PassageRow
+from factcheck.retrieval.picture_search import PICTURES_COMPARED, PictureSearch
 from factcheck.retrieval.policy import SourcePolicy
 from factcheck.retrieval.rerank import Reranker
 from factcheck.retrieval.segment import Ranking
@@ -34,10 +32,6 @@ from factcheck.settings import SearchSettings
 
 if TYPE_CHECKING:
     from factcheck.retrieval.reader import IndexReader
-
-# So many pictures are compared by their tokens even where fewer are wanted: the original of a
-# heavily edited copy is nearly always among the 200 of highest cosine, far less often the first.
-_PICTURES_COMPARED = 200
 
 # So many are asked of a channel at most where those it proposed were copies.
 _PROPOSED_AT_MOST = 10_000
@@ -89,8 +83,10 @@ def hybrid_search(
     at_most = max(wanted, min(len(index), _PROPOSED_AT_MOST))
     found: list[list[Hit]] = [[] for _ in queries]
     asking = list(range(len(queries)))
+    shown = [_image_channel(index, query, wanted, settings, policy) for query in queries]
     while asking:
-        rankings = _ask(index, [queries[i] for i in asking], wanted, settings, policy)
+        some = [shown[i] for i in asking]
+        rankings = _ask(index, [queries[i] for i in asking], some, wanted, settings, policy)
         hits = _folded(index, [queries[i] for i in asking], rankings, depth, settings)
         for i, own in zip(asking, hits, strict=True):
             found[i] = own
@@ -111,11 +107,12 @@ def hybrid_search(
 def _ask(
     index: "IndexReader",
     queries: Sequence[Query],
+    shown: Sequence["_ImageChannel | None"],
     wanted: int,
     settings: SearchSettings,
     policy: SourcePolicy,
 ) -> list[dict[str, Ranking]]:
-    """For each query what each channel proposes."""
+    """For each query, with the channel that looks for its picture, what each channel proposes."""
     rankings: list[dict[str, Ranking]] = [{} for _ in queries]
     if "dense" in settings.channels:
         _each(rankings, "dense", queries, lambda q: q.vector, index.nearest, wanted, policy)
@@ -123,11 +120,23 @@ def _ask(
         for ranking, query in zip(rankings, queries, strict=True):
             if query.text:
                 ranking["lexical"] = index.by_words(words_of([query.text])[0], wanted, policy)
-    if "image" in settings.channels:
-        for ranking, query in zip(rankings, queries, strict=True):
-            if query.picture is not None:
-                ranking["image"] = _by_picture(index, query, wanted, policy)
+    for ranking, pictures in zip(rankings, shown, strict=True):
+        if pictures is not None:
+            ranking["image"] = pictures.best(wanted)
     return rankings
+
+
+def _image_channel(
+    index: "IndexReader",
+    query: Query,
+    wanted: int,
+    settings: SearchSettings,
+    policy: SourcePolicy,
+) -> "_ImageChannel | None":
+    """What looks for a query's picture, if it has one and is to be looked for by it."""
+    if query.picture is None or "image" not in settings.channels:
+        return None
+    return _ImageChannel(index, query, max(wanted, PICTURES_COMPARED), policy)
 
 
 def _each(
@@ -150,30 +159,29 @@ def _each(
         rankings[place][channel] = ranking
 
 
-def _by_picture(index: "IndexReader", query: Query, k: int, policy: SourcePolicy) -> Ranking:
-    """Passages of the documents whose pictures are most like the claim's, re-posts first."""
-    assert query.picture is not None
-    vector = pool(query.picture[None])
-    [nearest] = index.nearest_pictures(vector, max(k, _PICTURES_COMPARED), policy)
-    reposts = [] if query.fingerprint is None else index.reposts(query.fingerprint, policy)
-    candidates = list(dict.fromkeys([*(row for row, _ in nearest), *reposts]))
-    score = dict(zip(candidates, _shared(index, query.picture, candidates), strict=True))
-    first = set(reposts)
-    rows = sorted(score, key=lambda row: (row not in first, -score[row], row))[:k]
-    passages = index.passages_beside(rows, query.vector, _PASSAGES_OF_A_DOCUMENT)
-    ranking: dict[int, float] = {}
-    for row in rows:
-        ranking.setdefault(passages[row], score[row])
-    return list(ranking.items())
+class _ImageChannel:
+    """Passages of the documents whose pictures are most like the claim's.
 
+    Asked again for more, it goes on from what it has compared.
+    """
 
-def _shared(index: "IndexReader", picture: np.ndarray, rows: Sequence[int]) -> list[float]:
-    """How much of a picture (T, C) is found in each of some of the index, by row."""
-    found: list[float] = []
-    for start in range(0, len(rows), _PICTURES_COMPARED):
-        others = torch.from_numpy(index.image_tokens(rows[start : start + _PICTURES_COMPARED]))
-        found += found_in(torch.from_numpy(picture), others).tolist()
-    return found
+    def __init__(
+        self, index: "IndexReader", query: Query, at_most: int, policy: SourcePolicy
+    ) -> None:
+        assert query.picture is not None
+        self._index = index
+        self._vector = query.vector
+        self._pictures = PictureSearch(index, query.picture, query.fingerprint, policy, at_most)
+        self._passages: dict[int, int] = {}
+
+    def best(self, k: int) -> Ranking:
+        found = self._pictures.best(k)
+        new = [row for row, _ in found if row not in self._passages]
+        self._passages |= self._index.passages_beside(new, self._vector, _PASSAGES_OF_A_DOCUMENT)
+        ranking: dict[int, float] = {}
+        for row, score in found:
+            ranking.setdefault(self._passages[row], score)
+        return list(ranking.items())
 
 
 def _fuse(rankings: dict[str, Ranking], constant: int) -> dict[int, float]:

@@ -122,6 +122,50 @@ def test_reposts_come_before_pictures_that_only_look_alike(
     assert [hit.document_id for hit in hits[:2]] == ["cat", "coffee"]
 
 
+def test_of_many_reposts_the_oldest_are_looked_at_and_none_twice(
+    encoders: Encoders, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = photographs / "03.png"
+    days = [None, "2012-01-01", "2009-01-01", "2011-01-01", None, "2008-01-01", "2010-01-01"]
+    documents = [
+        Document(f"copy-{i}", f"{ARTICLE} So paper {'x' * i} writes.", image=picture, date=day)
+        for i, day in enumerate(days)
+    ]
+    documents += [
+        Document(f"other-{i}", f"Story {i} is of another matter.", image=photographs / f"0{i}.jpg")
+        for i in (0, 2, 4, 6, 8)
+    ]
+    whole = EvidenceIndex.build(documents[:4], tmp_path / "i", encoders)
+    index = whole.add(documents[4:])
+    compared: list[int] = []
+    tokens = IndexReader.image_tokens
+
+    def counted(self: IndexReader, rows: Sequence[int]) -> np.ndarray:
+        compared.extend(rows)
+        return tokens(self, rows)
+
+    monkeypatch.setattr(IndexReader, "image_tokens", counted)
+    monkeypatch.setattr("factcheck.retrieval.search.PICTURES_COMPARED", 3)
+    monkeypatch.setattr("factcheck.retrieval.picture_search.PICTURES_COMPARED", 3)
+    few = SearchSettings(channels=("image",), candidates=2, rerank=0)
+    [hit] = index.search(Claim("", picture), 1, few)
+    assert hit.document_id in {"copy-5", "copy-2", "copy-6"}
+    # The copies are of one article, so that the channel is asked again and again.
+    compared.clear()
+    hits = index.search(Claim("", picture), 6, few)
+    assert [hit.document_id[:5] for hit in hits] == ["copy-", *["other"] * 5]
+    assert {hits[0].document_id, *hits[0].copies} >= {"copy-5", "copy-2", "copy-6", "copy-3"}
+    assert len(compared) == len(set(compared))
+    every = few.model_copy(update={"distinct": False})
+    found = [hit.document_id for hit in index.search(Claim("", picture), 3, every)]
+    assert set(found) == {"copy-5", "copy-2", "copy-6"}
+    # So many as are asked for, and behind them what is no re-post.
+    found = [hit.document_id for hit in index.search(Claim("", picture), 5, every)]
+    assert set(found) == {"copy-5", "copy-2", "copy-6", "copy-3", "copy-1"}
+    found = [hit.document_id for hit in index.search(Claim("", picture), 10, every)]
+    assert len([name for name in found if name.startswith("copy-")]) == 7
+
+
 def test_the_text_relation_encoder_puts_the_first_in_order(
     index: EvidenceIndex, encoders: Encoders
 ) -> None:
