@@ -9,22 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from factcheck.claim_checks import check_claims, check_pictures
+from factcheck.elsewhere import seen_elsewhere
 from factcheck.encoders import Encoders, EncodingCache
 from factcheck.errors import InvalidInputError, UsageError
-from factcheck.evidence import (
-    EncodedEvidence,
-    Reading,
-    check_claims,
-    found_evidence,
-    given_evidence,
-)
+from factcheck.evidence import EncodedEvidence, Reading, given_evidence
 from factcheck.explanation import explain as explain_verdict
+from factcheck.found_evidence import FoundEvidence, found_evidence
 from factcheck.fusion.abstention import Conformal
 from factcheck.fusion.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
 from factcheck.fusion.run import relation_probabilities
@@ -39,10 +35,6 @@ if TYPE_CHECKING:
 CHUNK = 512
 """Claims worked on together: enough for full batches, few enough for bounded memory and for
 progress that moves. Verdicts on a whole chunk do not depend on what else is asked for."""
-
-# From this probability on a picture of another document is reported as the same. It is well above
-# one half: an index holds many pictures, and of the pairs that calibration saw half were the same.
-_SAME_PICTURE = 0.9
 
 
 class FactChecker:
@@ -185,14 +177,15 @@ class FactChecker:
         search: SearchSettings | None = None,
         policy: SourcePolicy | None = None,
         first: int = 1,
+        on_failure: Callable[[int, str], None] | None = None,
     ) -> list[Verdict]:
         """Check claims against the evidence that an index holds.
 
         Passages are found by meaning, by words and by picture (`retrieval.search`). The picture
         that counts for the label is that of the leading document, which the best passage is from: a
         picture supports a claim only together with the text that it was published with. Where else
-        in the index the picture was seen is reported (`Evidence.elsewhere`) but does not enter the
-        label: a re-used photograph is what a fact-checker looks for, not a support.
+        in the index the picture was seen is reported (`Evidence.elsewhere`, `elsewhere`) but does
+        not enter the label: a re-used photograph is what a fact-checker looks for, not a support.
 
         Args:
             claims: What to check.
@@ -206,17 +199,23 @@ class FactChecker:
             search: How to look; None for the default of `SearchSettings`.
             policy: Which documents may be found; None for all. Verdicts say so.
             first: Number of the first claim, for messages: they may be a part of many.
+            on_failure: Called with the number of a claim that nothing was found for, which some
+                channels need not, and a sentence that says so; the claim is then left out of what
+                comes back, and the others get their verdicts. None makes it an error.
 
         Returns:
             A verdict for each claim, in order.
 
         Raises:
             InvalidInputError: A claim is empty, too long or not UTF-8, the index was built with
-                other encoders, (strict) a picture cannot be read, or nothing may be found.
+                other encoders, (strict) a picture cannot be read, nothing may be found, or nothing
+                was found for a claim and there is no `on_failure`.
             MissingResourceError: (strict) A picture is not there.
         """
         index.verify_encoders(self.encoders)
         check_claims(claims, first)
+        if strict:
+            check_pictures(claims, first)
         if max_error is not None:
             self._conformal(max_error)
         search, policy = search or SearchSettings(), policy or SourcePolicy()
@@ -234,12 +233,18 @@ class FactChecker:
         verdicts: list[Verdict] = []
         for start in range(0, len(claims), CHUNK):
             chunk = claims[start : start + CHUNK]
-            encoded = found_evidence(reading, chunk, index, first + start)
+            found = found_evidence(reading, chunk, index, first + start)
+            for place, problem in found.problems.items():
+                if on_failure is None:
+                    raise InvalidInputError(f"claim {first + start + place}: {problem}")
+                on_failure(first + start + place, problem)
             some = [
                 replace(verdict, search=how)
-                for verdict in self._verdicts(encoded, index.sha256, max_error)
+                for verdict in self._verdicts(found.encoded, index.sha256, max_error)
             ]
-            verdicts += self._explained(chunk, some, encoded) if explain else some
+            some = self._seen_elsewhere(some, found, index, policy)
+            asked = [chunk[place] for place in found.claims]
+            verdicts += self._explained(asked, some, found.encoded) if explain else some
             if on_progress is not None:
                 on_progress(len(chunk))
         return verdicts
@@ -291,26 +296,15 @@ class FactChecker:
     def _verdicts(
         self, encoded: EncodedEvidence, index: str | None, max_error: float | None
     ) -> list[Verdict]:
-        """The verdict of each claim, from the rows it has."""
+        """The verdict of each claim."""
         probabilities = relation_probabilities(self.checkpoint, encoded.inputs)
-        factors = [probabilities.factors(row) for row in range(len(encoded.claims))]
         verdicts = []
-        for _, group in groupby(range(len(factors)), key=lambda row: int(encoded.claims[row])):
-            rows = list(group)
-            # The first row is the leading document's, with its picture if it has one.
-            text, same = factors[rows[0]]
-            evidence = encoded.evidence[rows[0]]
-            elsewhere = [
-                replace(image, same_picture=factors[row][1])
-                for row in rows[1:]
-                if (image := encoded.evidence[row].image) is not None
-                and (factors[row][1] or 0.0) >= _SAME_PICTURE
-            ]
-            elsewhere.sort(key=lambda image: image.same_picture or 0.0, reverse=True)
+        for row, evidence in enumerate(encoded.evidence):
+            text, same = probabilities.factors(row)
             image = evidence.image
             passages = [
                 cited
-                if (read := probabilities.passage(rows[0], place)) is None
+                if (read := probabilities.passage(row, place)) is None
                 else replace(cited, relation=read[0], weight=read[1])
                 for place, cited in enumerate(evidence.passages)
             ]
@@ -318,7 +312,6 @@ class FactChecker:
                 evidence,
                 passages=tuple(passages),
                 image=None if image is None else replace(image, same_picture=same),
-                elsewhere=tuple(elsewhere),
             )
             verdict = Verdict.from_factors(text, same, evidence, self.checkpoint.sha256, index)
             if max_error is not None:
@@ -327,11 +320,34 @@ class FactChecker:
             verdicts.append(verdict)
         return verdicts
 
+    def _seen_elsewhere(
+        self,
+        verdicts: Sequence[Verdict],
+        found: FoundEvidence,
+        index: EvidenceIndex,
+        policy: SourcePolicy,
+    ) -> list[Verdict]:
+        """Verdicts with where else in the index the picture of each claim was seen."""
+        completed = []
+        for row, (verdict, query) in enumerate(zip(verdicts, found.queries, strict=True)):
+            evidence = verdict.evidence
+            images, more = seen_elsewhere(
+                self.checkpoint,
+                self.encoders,
+                index,
+                query,
+                found.encoded.inputs.take(np.array([row])),
+                evidence.passages[0].passage.document_id,
+                policy,
+            )
+            evidence = replace(evidence, elsewhere=images, more_elsewhere=more)
+            completed.append(replace(verdict, evidence=evidence))
+        return completed
+
     def _explained(
         self, claims: Sequence[Claim], verdicts: Sequence[Verdict], encoded: EncodedEvidence
     ) -> list[Verdict]:
-        """Verdicts with their explanations, each from the claim's first row."""
-        first = np.searchsorted(encoded.claims, np.arange(len(claims)))
+        """Verdicts with their explanations."""
         return [
             replace(
                 verdict,
@@ -343,7 +359,7 @@ class FactChecker:
                     encoded.inputs.take(np.array([row])),
                 ),
             )
-            for claim, verdict, row in zip(claims, verdicts, first, strict=True)
+            for row, (claim, verdict) in enumerate(zip(claims, verdicts, strict=True))
         ]
 
     def _conformal(self, max_error: float) -> Conformal:

@@ -251,15 +251,18 @@ class Evidence:
         passages: Passages used, most similar first.
         image: The picture that was compared with the claim's: that of the leading document, which
             the first passage is from. None when the claim or that document has no picture.
-        elsewhere: Pictures of other documents in the index that are like the claim's, most similar
-            first: where else the picture was seen. They do not enter the label.
+        elsewhere: Pictures of other documents in the index that are the same as the claim's, oldest
+            first and undated last: where else the picture was seen. They do not enter the label.
         warnings: What was missing or could not be read, one sentence each.
+        more_elsewhere: How many more there are elsewhere than are listed; those that were not
+            compared are counted by their fingerprints.
     """
 
     passages: tuple[CitedPassage, ...] = ()
     image: CitedImage | None = None
     elsewhere: tuple[CitedImage, ...] = ()
     warnings: tuple[str, ...] = ()
+    more_elsewhere: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types only, as JSON holds them."""
@@ -274,6 +277,7 @@ class Evidence:
             image=None if data["image"] is None else CitedImage(**data["image"]),
             elsewhere=tuple(CitedImage(**image) for image in data["elsewhere"]),
             warnings=tuple(data["warnings"]),
+            more_elsewhere=data.get("more_elsewhere", 0),
         )
 
 

@@ -1,5 +1,6 @@
 """From a claim to a verdict, through real encoders, a real index and a real head."""
 
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -9,15 +10,24 @@ import pytest
 import torch
 from conftest import save_photograph
 
-from factcheck import Claim, Document, EvidenceIndex, FactChecker
+from factcheck import Claim, Document, EvidenceIndex, FactChecker, elsewhere
+from factcheck.claim_checks import MAX_CLAIM_CHARACTERS
 from factcheck.encoders import Encoders
 from factcheck.encoders.relation import unpack
-from factcheck.errors import InvalidInputError, MissingResourceError, RunError, UsageError
-from factcheck.evidence import MAX_CLAIM_CHARACTERS
-from factcheck.fusion.checkpoint import build_head, load_checkpoint, save_checkpoint
+from factcheck.errors import (
+    FactcheckError,
+    InvalidInputError,
+    MissingResourceError,
+    RunError,
+    UsageError,
+)
+from factcheck.fusion.checkpoint import Checkpoint, build_head, load_checkpoint, save_checkpoint
+from factcheck.fusion.inputs import FusionInputs
+from factcheck.fusion.run import RelationProbabilities
 from factcheck.records import (
     LABELS,
     TEXT_RELATIONS,
+    Evidence,
     Label,
     Search,
     Verdict,
@@ -156,6 +166,60 @@ def test_a_picture_seen_elsewhere_does_not_enter_the_label(
     assert verdict.probabilities[Label.SUPPORT_MULTIMODAL] == 0
 
 
+def test_where_else_a_picture_was_seen_is_told_oldest_first(
+    checker: FactChecker,
+    encoders: Encoders,
+    photographs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    days = ["2010-03-04", None, "2008-01-01", "2012-01-01", "2009-01-01", "2011-01-01", None]
+    picture = photographs / "03.png"
+    documents = [
+        Document(f"copy-{i}", f"{LIBRARY} So paper {i} writes.", image=picture, date=day)
+        for i, day in enumerate(days)
+    ]
+    documents += [
+        Document(f"other-{i}", f"{COMET} {i}", image=photographs / f"0{i}.jpg") for i in (0, 2, 4)
+    ]
+    documents.append(Document("harbour", HARBOUR, image=picture, date="2001-01-01"))
+    index = EvidenceIndex.build(documents, tmp_path / "i", encoders)
+    claim = Claim("A storm closed the harbour of Port Bell.", picture)
+    compared: list[int] = []
+    asked = elsewhere.relation_probabilities
+
+    def relation(checkpoint: Checkpoint, inputs: FusionInputs) -> RelationProbabilities:
+        """What a head that was trained would say; of a fresh one it means nothing."""
+        compared.append(len(inputs))
+        same = [np.allclose(grid, inputs.grids[0], atol=1e-2) for grid in inputs.grids[1:]]
+        return replace(asked(checkpoint, inputs), image=np.where(same, 0.95, 0.85))
+
+    monkeypatch.setattr(elsewhere, "relation_probabilities", relation)
+
+    def found(policy: SourcePolicy | None = None) -> tuple[list[str], int]:
+        dense = SearchSettings(rerank=0, channels=("dense",))
+        evidence = checker.check(claim, index, search=dense, policy=policy).evidence
+        assert evidence.image is not None
+        assert evidence.image.document_id == "harbour"
+        assert {image.same_picture for image in evidence.elsewhere} <= {0.95}
+        assert Evidence.from_dict(evidence.to_dict()) == evidence
+        return [image.document_id for image in evidence.elsewhere], evidence.more_elsewhere
+
+    oldest = ["copy-2", "copy-4", "copy-0", "copy-5", "copy-3"]
+    assert found() == ([*oldest, "copy-1", "copy-6"], 0)
+    assert compared.pop() == 10
+    assert found(SourcePolicy("2009-12-31")) == (oldest[:2], 0)
+    monkeypatch.setattr(elsewhere, "LISTED", 2)
+    assert found() == (oldest[:2], 5)
+    # Of four re-posts that may be compared one is the leading document's own.
+    monkeypatch.setattr(elsewhere, "_REPOSTS_COMPARED", 4)
+    monkeypatch.setattr(elsewhere, "_COMPARED", 5)
+    assert found() == (oldest[:2], 5)
+    assert compared.pop() == 4
+    monkeypatch.setattr(elsewhere, "_SAME_PICTURE", 0.99)
+    assert found() == ([], 0)
+
+
 def test_a_bad_picture_is_a_warning_and_strict_makes_it_an_error(
     checker: FactChecker, index: EvidenceIndex, tmp_path: Path
 ) -> None:
@@ -191,8 +255,78 @@ def test_a_policy_is_kept_and_recorded(
     assert verdict.search == Search(("dense", "lexical", "image"), 0, "2024-05-05", "keep")
     assert "harbour" not in {cited.passage.document_id for cited in verdict.evidence.passages}
     assert Verdict.from_dict(verdict.to_dict()) == verdict
-    with pytest.raises(InvalidInputError, match="no document is left to look at"):
+    wanted = r"no document is left to look at: all are blocked, or came too late$"
+    with pytest.raises(InvalidInputError, match=wanted):
         checker.check(claim, index, policy=SourcePolicy("1900-01-01"))
+
+
+def test_an_index_that_was_emptied_is_called_so(
+    checker: FactChecker, encoders: Encoders, tmp_path: Path
+) -> None:
+    index = EvidenceIndex.build([Document("comet", COMET)], tmp_path / "i", encoders)
+    empty = index.delete(["comet"])
+    for policy in (None, SourcePolicy("1900-01-01")):
+        with pytest.raises(InvalidInputError, match=r"i: the index is empty$"):
+            checker.check(Claim("A comet was seen."), empty, policy=policy)
+
+
+class Reader:
+    """Stands for an OCR reader, and notes what it was given."""
+
+    def __init__(self) -> None:
+        self.read_: list[Path] = []
+
+    def read(self, path: str | Path) -> str:
+        self.read_.append(Path(path))
+        return "LIBRARY OPENS"
+
+
+def test_the_text_in_the_picture_of_the_evidence_is_read_if_asked(
+    checker: FactChecker, encoders: Encoders, photographs: Path, tmp_path: Path
+) -> None:
+    picture, claimed = tmp_path / "evidence.png", photographs / "03.png"
+    save_photograph(picture, seed=30)
+    index = EvidenceIndex.build(
+        [Document("library", LIBRARY, image=picture)], tmp_path / "i", encoders
+    )
+    given = EvidenceIndex.build(
+        [Document("library", LIBRARY, image=picture, ocr="LIBRARY OPENS")],
+        tmp_path / "given",
+        encoders,
+    )
+    claim = Claim("The library lent 1.2 million books.", claimed, "a caption")
+    reader = Reader()
+    reading = FactChecker(checker.checkpoint, encoders, reader)  # type: ignore[arg-type]
+    read = reading.check(claim, index)
+    assert reader.read_ == [picture]
+    assert read.evidence.warnings == ()
+    assert read.probabilities == checker.check(claim, given).probabilities
+    plain = checker.check(claim, index)
+    assert read.probabilities != plain.probabilities
+    # Text that the corpus gives is not read, and that of a document once for several claims.
+    reading.check(claim, given)
+    assert len(reader.read_) == 1
+    reading.check_many([claim, claim], index)
+    assert len(reader.read_) == 2
+    reader.read_.clear()
+
+    def unread(why: str) -> None:
+        found = reading.check(claim, index)
+        (warning,) = found.evidence.warnings
+        assert why in warning
+        assert warning.endswith("; the text in the evidence's picture was not read")
+        assert found.probabilities == plain.probabilities
+        with pytest.raises(FactcheckError, match=why):
+            reading.check(claim, index, strict=True)
+        assert reader.read_ == []
+
+    # A stranger's index may name any file: only the picture that was indexed is read.
+    save_photograph(picture, seed=31)
+    unread("not the one that was indexed")
+    picture.unlink()
+    unread("not an ordinary file")
+    os.mkfifo(picture)
+    unread("not an ordinary file")
 
 
 def test_a_pair_is_read_once(
@@ -210,6 +344,53 @@ def test_a_pair_is_read_once(
     monkeypatch.setattr(relation, "encode", count)
     checker.check(Claim(" A storm closed the harbour of Port Bell. "), index)
     assert len(read) == len(set(read)) == len(index)
+
+
+def test_the_others_get_their_verdicts_where_one_has_none(
+    checker: FactChecker,
+    index: EvidenceIndex,
+    photographs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lexical = SearchSettings(channels=("lexical",))
+    good, bad = claims(photographs), Claim("Then there was not this.")
+    failed: dict[int, str] = {}
+    for chunk in (1, 3, 512):
+        monkeypatch.setattr("factcheck.pipeline.CHUNK", chunk)
+        failed.clear()
+        verdicts = checker.check_many(
+            [bad, good[0], bad, good[1], good[2]],
+            index,
+            explain=True,
+            search=lexical,
+            on_failure=failed.__setitem__,
+        )
+        assert list(failed) == [1, 3]
+        assert failed[1].startswith("nothing was found by lexical")
+        alone = [checker.check(claim, index, explain=True, search=lexical) for claim in good[:3]]
+        for one, other in zip(alone, verdicts, strict=True):
+            assert_same(one, other)
+            assert one.explanation is not None
+            assert other.explanation is not None
+            assert [r.removed for r in one.explanation.removals] == [
+                r.removed for r in other.explanation.removals
+            ]
+
+
+def test_strict_looks_at_all_pictures_first_and_names_the_claim(
+    checker: FactChecker,
+    index: EvidenceIndex,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("factcheck.pipeline.CHUNK", 1)
+    done: list[int] = []
+    good, bad = Claim("A comet was seen in January."), tmp_path / "bad.jpg"
+    bad.write_bytes(b"\xff\xd8\xff garbage")
+    for picture, error in ((bad, InvalidInputError), (tmp_path / "no.jpg", MissingResourceError)):
+        with pytest.raises(error, match=rf"^claim 3: .*{picture.name}: "):
+            checker.check_many([good, good, Claim("A.", picture)], index, True, done.append)
+    assert done == []
 
 
 def test_a_claim_that_no_channel_finds_anything_for_is_named(

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from factcheck import Claim, Document, FactChecker
+from factcheck import Claim, Document, EvidenceIndex, FactChecker
 from factcheck.encoders import ImageEncoder
 from factcheck.encoders.image import EMBEDDED_FOLDER
 from factcheck.encoders.image_match import token_match
@@ -134,3 +134,35 @@ def test_the_readout_of_token_grids_knows_re_posted_photographs(checker: FactChe
         assert [name for name, logit in zip(ORIGINALS, logits, strict=True) if logit > 0] == [
             original
         ]
+
+
+def test_heavy_copies_of_a_picture_are_found_behind_many_light_ones(
+    checker: FactChecker, tmp_path: Path
+) -> None:
+    """By pooled vectors the five light ones are nearest, and only three used to be looked at."""
+    original = DEMO / "images" / "grace-hopper.jpg"
+    documents = [Document("lead", "Grace Hopper retired from the US Navy in 1986.", image=original)]
+    with Image.open(original) as image:
+        for i in range(5):
+            path = tmp_path / f"{i}.jpg"
+            image.crop((i, 0, image.width - 2 * i, image.height)).save(path, quality=80 - 5 * i)
+            text = f"The market of town {i} sold apples."
+            documents.append(Document(f"light-{i}", text, image=path, date=f"2015-01-0{i + 1}"))
+    for year, name in ((2010, "grace-hopper-cropped"), (2012, "grace-hopper-grey")):
+        path = DEMO / "claim-images" / f"{name}.jpg"
+        documents.append(
+            Document(name, f"In {year} the river froze.", image=path, date=f"{year}-01-01")
+        )
+    documents += [
+        Document(name, f"A page on the {name}.", image=DEMO / "images" / f"{name}.jpg")
+        for name in ("rocket", "cat", "coffee")
+    ]
+    index = EvidenceIndex.build(documents, tmp_path / "i", checker.encoders)
+    evidence = checker.check(Claim("Grace Hopper retired in 1986.", original), index).evidence
+    assert evidence.image is not None
+    assert evidence.image.document_id == "lead"
+    assert [image.document_id for image in evidence.elsewhere] == [
+        "grace-hopper-cropped",
+        "grace-hopper-grey",
+        *[f"light-{i}" for i in range(5)],
+    ]

@@ -158,7 +158,7 @@ def merge_runs(
 
 
 def _read(folder: Path, split: str) -> list[Factify2Row]:
-    from factcheck.evidence import MAX_CLAIM_CHARACTERS
+    from factcheck.claim_checks import MAX_CLAIM_CHARACTERS
 
     rows = read_factify2(folder, split)
     for row in rows:

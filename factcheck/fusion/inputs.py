@@ -141,8 +141,8 @@ class FusionInputs:
             present[row, :kept] = True
             for place, text in enumerate(texts[row]):
                 signals[row, place] = lexical_signals(claim, text)
-        claim_ocr_vectors, has_claim_ocr = _optional_texts(encoders, claim_ocr)
-        evidence_ocr_vectors, has_evidence_ocr = _optional_texts(encoders, evidence_ocr)
+        claim_ocr_vectors, has_claim_ocr = optional_texts(encoders, claim_ocr)
+        evidence_ocr_vectors, has_evidence_ocr = optional_texts(encoders, evidence_ocr)
         return cls(
             claim_vectors,
             claim_ocr_vectors,
@@ -218,10 +218,18 @@ def read_relations(
     return relations
 
 
-def _optional_texts(
+def optional_texts(
     encoders: Encoders, texts: Sequence[str | None]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(N, D) vectors, zero rows where a text is absent or blank, and (N,) where it is present."""
+    """Encode texts some of which are not there.
+
+    Args:
+        encoders: Encode them.
+        texts: N texts, None or blank where there is none.
+
+    Returns:
+        (N, D) vectors, zero rows where a text is absent or blank, and (N,) where it is present.
+    """
     present = np.array([text is not None and bool(text.strip()) for text in texts], dtype=bool)
     vectors = np.zeros((len(texts), encoders.text.dimension), dtype=np.float32)
     if present.any():

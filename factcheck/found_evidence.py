@@ -1,0 +1,248 @@
+"""Evidence that an index holds for claims, and the pictures that are compared with theirs."""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from factcheck.claim_checks import check_claims
+from factcheck.errors import FactcheckError, InvalidInputError, MissingResourceError
+from factcheck.evidence import (
+    EncodedEvidence,
+    Reading,
+    picture_text,
+    picture_warnings,
+    warn_of_long_claims,
+)
+from factcheck.fusion.inputs import FusionInputs, PassageVectors
+from factcheck.pictures import read_bytes
+from factcheck.records import CitedImage, CitedPassage, Claim, Evidence
+from factcheck.retrieval import Hit, ImageHit, Query, Reranker, picture_fingerprint
+
+if TYPE_CHECKING:
+    from factcheck.encoders.ocr import OcrReader
+    from factcheck.retrieval import EvidenceIndex
+
+
+@dataclass(frozen=True)
+class FoundEvidence:
+    """What an index holds for claims.
+
+    Attributes:
+        encoded: N rows, one for each claim that something was found for.
+        claims: N places of these claims among those that were asked about, rising.
+        queries: N, what was looked for.
+        problems: Why nothing was found for the others, a sentence each, by their place.
+    """
+
+    encoded: EncodedEvidence
+    claims: list[int]
+    queries: list[Query]
+    problems: dict[int, str]
+
+
+def found_evidence(
+    reading: Reading, claims: Sequence[Claim], index: EvidenceIndex, first: int = 1
+) -> FoundEvidence:
+    """Encode claims with the evidence that an index holds for them.
+
+    Passages are found by meaning, by words and by picture (`retrieval.search`). A claim's picture
+    is put beside that of the leading document, which the best passage is from.
+
+    Args:
+        reading: How to read them.
+        claims: N claims.
+        index: Where to look, built with the same encoders.
+        first: Number of the first claim, for messages: they may be a part of many.
+
+    Returns:
+        The evidence of those claims that there is some for.
+
+    Raises:
+        InvalidInputError: A claim is empty, too long or not UTF-8, (strict) a picture cannot be
+            read, or nothing in the index may be found.
+        MissingResourceError: (strict) A picture is not there.
+    """
+    check_claims(claims, first)
+    if not index.may_find(reading.policy):
+        if not len(index):
+            raise InvalidInputError(f"{index.folder}: the index is empty")
+        raise InvalidInputError(
+            f"{index.folder}: no document is left to look at: all are blocked, or came too late"
+        )
+    texts = [claim.text.strip() for claim in claims]
+    vectors = reading.encoders.texts(texts)
+    paths = [claim.image for claim in claims]
+    pictures = reading.encoders.pictures(paths)
+    warnings = picture_warnings(pictures, paths, len(claims), reading.strict)
+    queries = [
+        Query(
+            text,
+            vector,
+            None if row < 0 else pictures.tokens[row],
+            picture_fingerprint(claim.image) if row >= 0 and claim.image is not None else None,
+        )
+        for claim, text, vector, row in zip(claims, texts, vectors, pictures.rows, strict=True)
+    ]
+    reranker = Reranker.of(reading.encoders)
+    hits = index.search_queries(queries, reading.count, reading.search, reading.policy, reranker)
+    # The dense channel always finds something; the others need not.
+    places = [place for place, found in enumerate(hits) if found]
+    problems = {
+        place: f"nothing was found by {', '.join(reading.search.channels)}; let the dense channel "
+        "look too"
+        for place, found in enumerate(hits)
+        if not found
+    }
+    chosen = [
+        PassageVectors(
+            [hit.passage.text for hit in hits[place]],
+            index.passage_vectors([hit.row for hit in hits[place]]),
+        )
+        for place in places
+    ]
+    told = [warnings[place] for place in places]
+    warn_of_long_claims(reading, [texts[place] for place in places], chosen, told)
+    leading = [hits[place][0].document_id for place in places]
+    shown = [
+        _picture_beside(index, document_id, pictures.pooled[pictures.rows[place]])
+        if pictures.rows[place] >= 0
+        else None
+        for place, document_id in zip(places, leading, strict=True)
+    ]
+    image_rows = sorted({image.row for image in shown if image is not None})
+    grid_of = {row: len(pictures.tokens) + i for i, row in enumerate(image_rows)}
+    inputs = FusionInputs.assemble(
+        reading.encoders,
+        [texts[place] for place in places],
+        vectors[places],
+        chosen,
+        [
+            picture_text(reading, claims[place].ocr, claims[place].image, pictures.rows[place])
+            for place in places
+        ],
+        _evidence_texts(reading, index, leading, told),
+        pictures.rows[places],
+        np.array([-1 if image is None else grid_of[image.row] for image in shown], dtype=np.int64),
+        np.concatenate([pictures.tokens, index.image_tokens(image_rows)]),
+        reading.count,
+    )
+    evidence = [
+        Evidence(
+            tuple(map(_cited_passage, hits[place])),
+            None if image is None else cited_image(image),
+            warnings=tuple(own),
+        )
+        for place, image, own in zip(places, shown, told, strict=True)
+    ]
+    encoded = EncodedEvidence(inputs, evidence)
+    return FoundEvidence(encoded, places, [queries[place] for place in places], problems)
+
+
+def cited_image(image: ImageHit) -> CitedImage:
+    """A picture of an index as a verdict cites it."""
+    return CitedImage(
+        image.document_id,
+        image.path,
+        image.score,
+        title=image.title,
+        url=image.url,
+        date=image.date,
+    )
+
+
+def _cited_passage(hit: Hit) -> CitedPassage:
+    return CitedPassage(
+        hit.passage,
+        hit.score,
+        hit.title,
+        hit.url,
+        hit.date,
+        channels=hit.channels,
+        copies=hit.copies,
+    )
+
+
+def _picture_beside(index: EvidenceIndex, document_id: str, picture: np.ndarray) -> ImageHit | None:
+    """A document's picture beside a claim's, (C,) pooled; None where it has none."""
+    for row, image in index.images_of([document_id]):
+        return ImageHit.of(row, image, float(index.image_vectors([row])[0] @ picture))
+    return None
+
+
+def _evidence_texts(
+    reading: Reading,
+    index: EvidenceIndex,
+    document_ids: Sequence[str],
+    warnings: Sequence[list[str]],
+) -> list[str | None]:
+    """The texts in the pictures of documents: as the index has them, else as read if asked.
+
+    Args:
+        reading: Says whether and by what they are read.
+        index: The index.
+        document_ids: The documents, one for each claim.
+        warnings: Of each claim, to which is added what could not be read.
+    """
+    known: dict[str, tuple[str | None, str | None]] = {}
+    texts = []
+    for document_id, told in zip(document_ids, warnings, strict=True):
+        if document_id not in known:
+            known[document_id] = _evidence_text(reading, index, document_id)
+        text, problem = known[document_id]
+        texts.append(text)
+        if problem is not None:
+            told.append(f"{problem}; the text in the evidence's picture was not read")
+    return texts
+
+
+def _evidence_text(
+    reading: Reading, index: EvidenceIndex, document_id: str
+) -> tuple[str | None, str | None]:
+    """The text in a document's picture, and why it could not be read."""
+    document = index.document(document_id)
+    if document.ocr is not None or reading.ocr is None or document.image is None:
+        return document.ocr, None
+    try:
+        path, sha256 = Path(document.image), index.picture_hash(document_id)
+        return _read_indexed(reading.ocr, path, sha256), None
+    except FactcheckError as error:
+        if reading.strict:
+            raise
+        return None, str(error)
+
+
+def _read_indexed(ocr: OcrReader, path: Path, sha256: str | None) -> str:
+    """The text in the file of a picture that was indexed.
+
+    The index may be a stranger's and name any file of this machine. One whose hash is not in it is
+    none that its maker has seen, and tells nothing here; and what is no ordinary file, such as a
+    pipe, is not opened at all.
+
+    Raises:
+        MissingResourceError: It is not there, or not an ordinary file.
+        InvalidInputError: It is not the one that was indexed.
+    """
+    if not _is_ordinary(path):
+        raise MissingResourceError(f"{path}: the image cannot be read (not an ordinary file)")
+    if hashlib.sha256(read_bytes(path)).hexdigest() != sha256:
+        raise InvalidInputError(f"{path}: the image is not the one that was indexed")
+    return ocr.read(path)
+
+
+def _is_ordinary(path: Path) -> bool:
+    """Whether a path leads to an ordinary file, or into one, an archive."""
+    for part in (path, *path.parents):
+        try:
+            return stat.S_ISREG(part.stat().st_mode)
+        except NotADirectoryError:
+            continue
+        except (OSError, ValueError):
+            return False
+    return False
