@@ -15,7 +15,7 @@ from factcheck.cli.claims import (
     require_words,
 )
 from factcheck.cli.output import Report, count_up, progress
-from factcheck.errors import UsageError
+from factcheck.errors import PartialResultError, UsageError
 
 if TYPE_CHECKING:
     from factcheck.records import Claim
@@ -38,6 +38,7 @@ def check(
     block_domains: options.BlockDomains = None,
     channels: options.Channels = None,
     rerank: options.Rerank = None,
+    exact: options.Exact = False,
     explain: options.Explain = True,
     ocr: options.Ocr = False,
     checkpoint: options.Checkpoint = None,
@@ -49,25 +50,37 @@ def check(
 
     A line of a file of claims has the key claim and, if there are any, image (a path, relative to
     the file) and ocr. With --json, one claim gives one verdict and a file gives a list, checked in
-    batches; without, they are checked and printed one by one.
+    batches; without, they are checked and printed one by one. A claim of a file that nothing is
+    found for is told on standard error and has, instead of a verdict, its number and an error in
+    the list; the others get their verdicts, and the exit code is 7.
     """
     options.require_rate(max_error)
     number_format = options.number_format(precision)
     claims = _claims(claim, image, ocr_text)
     search = options.search_settings(channels, rerank)
+    several = claims if isinstance(claims, list) else [claims]
+    options.require_findable(search, True, any(one.image is not None for one in several))
     policy = options.source_policy(as_of, undated, block_domains)
     require_picture(image)
 
-    from factcheck.evidence import check_claims
+    from factcheck.claim_checks import check_claims, check_pictures
     from factcheck.pipeline import FactChecker
     from factcheck.retrieval import EvidenceIndex
 
     # All before any work, which a bad claim at the end of a long file would throw away.
-    several = claims if isinstance(claims, list) else [claims]
     check_claims(several)
+    if strict and not as_json:
+        # They are checked one by one below, and in batches all are looked at before the first.
+        check_pictures(several)
     report = Report("check", as_json)
     checker = FactChecker.load(checkpoint, ocr=ocr, precision=number_format)
-    evidence = EvidenceIndex.open(index, checker.encoders)
+    evidence = EvidenceIndex.open(index, checker.encoders, exact=exact)
+    failed: dict[int, str] = {}
+
+    def fail(number: int, problem: str) -> None:
+        failed[number] = problem
+        report.warn(f"claim {number}: {problem}; it has no verdict")
+
     if isinstance(claims, list) and as_json:
         with progress() as show:
             verdicts = checker.check_many(
@@ -79,25 +92,54 @@ def check(
                 explain,
                 search,
                 policy,
+                on_failure=fail,
             )
-        for number, verdict in enumerate(verdicts, start=1):
+        numbers = [number for number in range(1, len(claims) + 1) if number not in failed]
+        entries: dict[int, object] = {
+            number: {"claim": number, "error": problem} for number, problem in failed.items()
+        }
+        for number, verdict in zip(numbers, verdicts, strict=True):
+            entries[number] = verdict.to_dict()
             for warning in verdict.evidence.warnings:
                 report.warn(f"claim {number}: {warning}")
-        report.finish([verdict.to_dict() for verdict in verdicts])
+        report.finish([entries[number] for number in sorted(entries)])
+        _require_all(failed, len(claims))
         return
 
     from factcheck.cli.verdicts import write_verdict
 
+    is_file = isinstance(claims, list)
     for number, one in enumerate(several, start=1):
         start = perf_counter()
-        [verdict] = checker.check_many(
-            [one], evidence, strict, None, max_error, explain, search, policy, number
+        found = checker.check_many(
+            [one],
+            evidence,
+            strict,
+            None,
+            max_error,
+            explain,
+            search,
+            policy,
+            number,
+            fail if is_file else None,
         )
         seconds = perf_counter() - start
-        report.show(lambda console: write_verdict(console, one, verdict, seconds))  # noqa: B023
-        for warning in verdict.evidence.warnings:
-            report.warn(f"claim {number}: {warning}" if isinstance(claims, list) else warning)
-        report.finish(verdict.to_dict())
+        for verdict in found:
+            report.show(lambda console: write_verdict(console, one, verdict, seconds))  # noqa: B023
+            for warning in verdict.evidence.warnings:
+                report.warn(f"claim {number}: {warning}" if is_file else warning)
+            report.finish(verdict.to_dict())
+    _require_all(failed, len(several))
+
+
+def _require_all(failed: dict[int, str], count: int) -> None:
+    """Say that some claims have no verdict, after those of the others.
+
+    Raises:
+        PartialResultError: Some have none.
+    """
+    if failed:
+        raise PartialResultError(f"{len(failed):,} of {count:,} claims have no verdict")
 
 
 def _claims(argument: str, image: Path | None, ocr_text: str | None) -> "Claim | list[Claim]":

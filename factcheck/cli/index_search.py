@@ -32,9 +32,7 @@ def search(
     block_domains: options.BlockDomains = None,
     text_encoder: options.TextEncoder = options.EMBEDDED,
     image_encoder: options.ImageEncoder = options.EMBEDDED,
-    exact: Annotated[
-        bool, typer.Option("--exact", help="Look at all vectors, not at likely ones.")
-    ] = False,
+    exact: options.Exact = False,
     precision: options.Precision = "auto",
     as_json: options.Json = False,
 ) -> None:
@@ -47,6 +45,7 @@ def search(
         raise UsageError("name what to look for: a text, or a picture with --image")
     text = read_text(query).strip() if query == STANDARD_INPUT else (query or "")
     settings = options.search_settings(channels, rerank)
+    options.require_findable(settings, bool(text.strip()), image is not None)
     policy = options.source_policy(as_of, undated, block_domains)
     number_format = options.number_format(precision)
     require_picture(image)
@@ -69,6 +68,8 @@ def search(
 def _write_hits(console: "Console", hits: "list[Hit]") -> None:
     from rich.padding import Padding
 
+    if not hits:
+        console.print("nothing was found")
     for number, hit in enumerate(hits, start=1):
         place = f"[{hit.document_id}], characters {hit.passage.start}-{hit.passage.end}"
         parts = [place, f"score {hit.score:.3f}", hit.date, hit.url]

@@ -83,6 +83,14 @@ Rerank = Annotated[
     ),
 ]
 
+Exact = Annotated[
+    bool,
+    typer.Option(
+        "--exact",
+        help="Look at all vectors, not at likely ones; for an index that a stranger made, too.",
+    ),
+]
+
 AsOf = Annotated[
     str | None,
     typer.Option(
@@ -146,7 +154,11 @@ Factory = Annotated[
 
 Ocr = Annotated[
     bool,
-    typer.Option("--ocr", help="Read the text in pictures that comes without (the extra 'ocr')."),
+    typer.Option(
+        "--ocr",
+        help="Read the text in the pictures that are compared, where none is given for them (the "
+        "extra 'ocr').",
+    ),
 ]
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
@@ -193,6 +205,24 @@ def search_settings(channels: str | None, rerank: int | None) -> "SearchSettings
             raise UsageError("--channels: names none")
         changes["channels"] = tuple(name for name in CHANNELS if name in named)
     return SearchSettings(**changes)
+
+
+def require_findable(search: "SearchSettings", text: bool, picture: bool) -> None:
+    """Refuse channels that have nothing to look for, which would find nothing in any index.
+
+    Args:
+        search: Names the channels.
+        text: Whether there are words to look for.
+        picture: Whether there is a picture.
+
+    Raises:
+        UsageError: All of the channels look for what is not there.
+    """
+    if search.channels == ("image",) and not picture:
+        raise UsageError("--channels image: looks only for pictures, and there is none")
+    if "image" not in search.channels and not text:
+        named = ",".join(search.channels)
+        raise UsageError(f"--channels {named}: looks only for words, and there are none")
 
 
 def source_policy(as_of: str | None, undated: str, block: str | None) -> "SourcePolicy":

@@ -11,6 +11,7 @@ from factcheck.records import (
     Explanation,
     Label,
     Removal,
+    Search,
     TextRelation,
     Verdict,
 )
@@ -63,6 +64,17 @@ def _why(decision: Decision) -> str:
     return f"for {rate} it would have to be above {decision.threshold:.1%}."
 
 
+def _sources(search: Search) -> str:
+    """Which sources were kept out, in words; empty where none were."""
+    kept = []
+    if search.as_of is not None:
+        undated = "not looked at" if search.undated == "drop" else "looked at, too"
+        kept.append(f"published on {search.as_of} at the latest, what has no date {undated}")
+    if search.blocked is not None:
+        kept.append(f"without the domains of {visible(search.blocked)}")
+    return "; ".join(kept)
+
+
 def write_verdict(console: "Console", claim: Claim, verdict: Verdict, seconds: float) -> None:
     """Print a claim, its verdict and what that rests on.
 
@@ -98,6 +110,8 @@ def write_verdict(console: "Console", claim: Claim, verdict: Verdict, seconds: f
                 f"about {decision.error_among_answered:.0%} of the labels given at this rate "
                 "are wrong",
             )
+    if verdict.search is not None and (kept := _sources(verdict.search)):
+        head.add_row("Sources", kept)
     console.print(head)
     console.print()
     console.print(_probabilities(verdict))
@@ -166,9 +180,11 @@ def _write_evidence(console: "Console", verdict: Verdict) -> None:
         console.print("Picture compared", style="bold")
         _write_lines(console, "", _picture_place(evidence.image))
     if evidence.elsewhere:
-        console.print("The same picture in other documents", style="bold")
+        console.print("The same picture in other documents, oldest first", style="bold")
     for image in evidence.elsewhere:
         _write_lines(console, "- ", _picture_place(image))
+    if evidence.more_elsewhere:
+        _write_lines(console, "- ", [f"and {evidence.more_elsewhere:,} more"])
 
 
 def _write_explanation(console: "Console", verdict: Verdict, explanation: Explanation) -> None:

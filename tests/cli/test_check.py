@@ -126,11 +126,12 @@ def test_a_bad_picture_in_a_batch_is_a_warning(
 def test_a_missing_picture_in_a_batch(
     command: Command, given: list[object], tmp_path: Path
 ) -> None:
-    path = write_lines(tmp_path / "claims.jsonl", [{"claim": CLAIM, "image": "nope.jpg"}])
+    rows = [{"claim": CLAIM}, {"claim": CLAIM, "image": "nope.jpg"}]
+    path = write_lines(tmp_path / "claims.jsonl", rows)
     for options in ((), ("--json",)):
         found = command("check", path, *given, "--strict", *options)
-        assert found.code == 4
-        assert "nope.jpg" in found.err
+        assert (found.code, found.out) == (4, "")
+        assert found.err.startswith(f"factcheck: claim 2: {tmp_path / 'nope.jpg'}: ")
 
 
 def test_a_bad_claim_in_a_batch_is_named_before_any_work(
@@ -142,11 +143,76 @@ def test_a_bad_claim_in_a_batch_is_named_before_any_work(
         found = command("check", path, *given, *options)
         assert (found.code, found.out) == (5, "")
         assert found.err.startswith("factcheck: claim 3 has 10,400 characters")
-    write_lines(path, [{"claim": CLAIM}, {"claim": "Xyzzy."}])
-    for options in ((), ("--json",)):
-        found = command("check", path, *given, "--channels", "lexical", *options)
-        assert found.code == 5
-        assert found.err.startswith("factcheck: claim 2: nothing was found")
+
+
+def test_a_claim_that_nothing_is_found_for_does_not_cost_the_others_their_verdicts(
+    command: Command, given: list[object], tmp_path: Path
+) -> None:
+    rows = [{"claim": CLAIM}, {"claim": "Then there was not this."}, {"claim": "Maps are shown."}]
+    path = write_lines(tmp_path / "claims.jsonl", rows)
+    base = ["check", path, *given, "--channels", "lexical", "--no-explain"]
+    why = "nothing was found by lexical; let the dense channel look too"
+    told = f"claim 2: {why}; it has no verdict"
+    found = command(*base, "--json")
+    assert found.code == 7
+    first, second, third = found.envelope["result"]
+    assert second == {"claim": 2, "error": why}
+    for verdict, document in ((first, "bridge"), (third, "museum")):
+        passages = Verdict.from_dict(verdict).evidence.passages
+        assert passages[0].passage.document_id == document
+    assert found.envelope["warnings"] == [told]
+    assert found.err == f"warning: {told}\nfactcheck: 1 of 3 claims have no verdict\n"
+    shown = command(*base)
+    assert (shown.code, shown.err) == (7, found.err)
+    assert shown.out.index(CLAIM) < shown.out.index("Maps are shown.")
+    # One of one is no part of a list: nothing was given.
+    alone = command("check", "Xyzzy.", *given, "--channels", "lexical")
+    assert (alone.code, alone.out) == (5, "")
+    assert "nothing was found by lexical" in alone.err
+    write_lines(path, [{"claim": "Xyzzy."}])
+    nothing = command(*base, "--json")
+    assert nothing.code == 7
+    assert nothing.envelope["result"] == [{"claim": 1, "error": why}]
+    assert command(*base).out == ""
+
+
+def test_channels_that_cannot_find_anything_are_refused(
+    command: Command, given: list[object], photographs: Path
+) -> None:
+    base = ["check", CLAIM, *given, "--channels", "image"]
+    found = command(*base)
+    assert (found.code, found.out) == (2, "")
+    assert found.err.startswith("factcheck: --channels image: looks only for pictures")
+    assert command(*base, "--image", photographs / "00.jpg").code == 0
+
+
+def test_an_index_is_looked_at_exactly_if_asked(
+    command: Command, given: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from factcheck.retrieval import EvidenceIndex
+
+    asked: list[object] = []
+    opened = EvidenceIndex.open
+
+    def note(*arguments: object, **options: object) -> object:
+        asked.append(options["exact"])
+        return opened(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(EvidenceIndex, "open", note)
+    assert command("check", CLAIM, *given, "--exact").code == 0
+    assert command("check", CLAIM, *given).code == 0
+    assert asked == [True, False]
+
+
+def test_what_sources_were_kept_out_is_shown(command: Command, given: list[object]) -> None:
+    base = ["check", CLAIM, *given, "--no-explain"]
+    kept = ["--as-of", "2024-05-06", "--undated", "keep", "--block-domains", "fact-checkers"]
+    words = " ".join(command(*base, *kept).out.split())
+    assert (
+        "Sources published on 2024-05-06 at the latest, what has no date looked at, too; without "
+        "the domains of fact-checkers" in words
+    )
+    assert "Sources" not in command(*base).out
 
 
 def test_a_claim_that_is_not_read_to_its_end(

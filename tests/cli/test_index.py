@@ -119,6 +119,8 @@ def test_a_search_says_who_found_what_and_keeps_to_its_policy(
     assert picture.envelope["result"][0]["channels"].keys() == {"image"}
     nothing = command(*base, "--as-of", "1900-01-01", "--json")
     assert nothing.envelope["result"] == []
+    shown = command(*base, "--as-of", "1900-01-01")
+    assert (shown.code, shown.out) == (0, "nothing was found\n")
     for options, message in (
         (["--channels", "dense,smell"], "--channels: 'smell' is none of dense, lexical, image"),
         (["--as-of", "May"], "--as-of: 'May' is not a date as YYYY-MM-DD"),
@@ -131,6 +133,22 @@ def test_a_search_says_who_found_what_and_keeps_to_its_policy(
     assert missing.code == 4
     assert "none.txt" in missing.err
     assert command("index", "search", "--index", index, *tiny).code == 2
+
+
+def test_channels_that_cannot_find_anything_are_refused(
+    command: Command, index: Path, tiny: list[object], photographs: Path
+) -> None:
+    base = ["index", "search", "--index", index, *tiny]
+    picture = ["--image", photographs / "00.jpg"]
+    found = command(*base, "Closed bridge", "--channels", "image")
+    assert (found.code, found.out) == (2, "")
+    assert "--channels image: looks only for pictures, and there is none" in found.err
+    for channels in ("lexical,dense", "dense", "lexical"):
+        found = command(*base, *picture, "--channels", channels)
+        assert (found.code, found.out) == (2, "")
+        assert "looks only for words, and there are none" in found.err
+    assert command(*base, *picture, "--channels", "image,dense").code == 0
+    assert command(*base, "Closed bridge", *picture, "--channels", "image").code == 0
 
 
 def test_a_number_of_passages_to_reread_has_a_border(

@@ -7,12 +7,14 @@ from rich.console import Console
 from factcheck import Claim, Verdict
 from factcheck.cli.verdicts import write_verdict
 from factcheck.records import (
+    CitedImage,
     Decision,
     Evidence,
     Explanation,
     KeySentence,
     Label,
     Removal,
+    Search,
     TextRelation,
 )
 
@@ -48,3 +50,30 @@ def test_what_is_most_likely_is_no_verdict_where_none_may_be_given() -> None:
         assert "and the verdict is" not in said
         assert "to 20.0%, and the most likely label is Insufficient_Text." in said
         assert "to 10.0%, and the most likely label is Refute." in said
+
+
+def test_more_pictures_than_are_listed_are_counted() -> None:
+    relation = dict.fromkeys(TextRelation, 1 / 3)
+    evidence = Evidence(elsewhere=(CitedImage("d", "d.jpg", 0.9),), more_elsewhere=1234)
+    said = words(Verdict.from_factors(relation, None, evidence, "0" * 64))
+    # The console of this test takes [d] for mark-up.
+    assert "in other documents, oldest first - , d.jpg, score 0.900 - and 1,234 more" in said
+    few = Verdict.from_factors(relation, None, replace(evidence, more_elsewhere=0), "0" * 64)
+    assert " more" not in words(few)
+
+
+def test_what_sources_were_kept_out_is_told() -> None:
+    plain = Verdict.from_factors(dict.fromkeys(TextRelation, 1 / 3), None, Evidence(), "0" * 64)
+    for search, said in (
+        (
+            Search(("dense",), 0, "2024-01-02"),
+            "Sources published on 2024-01-02 at the latest, what has no date not looked at Support",
+        ),
+        (
+            Search(("dense",), 0, None, "keep", "mine.txt"),
+            "Sources without the domains of mine.txt Support",
+        ),
+    ):
+        told = words(replace(plain, search=search)).replace("> ", "")
+        assert said in told
+    assert "Sources" not in words(replace(plain, search=Search(("dense",), 0)))
