@@ -20,7 +20,7 @@ from factcheck.retrieval import approximate, lexical
 from factcheck.settings import PassageSettings, Settings
 
 FORMAT = "factcheck-index"
-VERSION = 3
+VERSION = 4
 
 MANIFEST = "manifest.json"
 SEGMENTS = "segments"
@@ -135,12 +135,14 @@ class Manifest(Settings):
     """
 
     format: Literal["factcheck-index"] = "factcheck-index"
-    version: Literal[3] = 3
+    version: Literal[4] = 4
     generation: Annotated[Count, Field(ge=1)] = 1
     text: TextEncoderEntry
     image: ImageEncoderEntry
     metric: Literal["inner_product"] = "inner_product"
-    analyser: Literal["bm25s-english-snowball"] = "bm25s-english-snowball"
+    analyser: Literal["nfkc-casefold-bm25s-english-snowball"] = (
+        "nfkc-casefold-bm25s-english-snowball"
+    )
     passage: PassageSettings
     corpus_sha256: Sha256
     documents: Count

@@ -11,7 +11,7 @@ import numpy as np
 
 from factcheck.errors import InvalidInputError
 from factcheck.records import Document
-from factcheck.retrieval.lexical import inverse_frequency
+from factcheck.retrieval.lexical import WordStatistics
 from factcheck.retrieval.manifest import TOKENS, Manifest, check_folders
 from factcheck.retrieval.metadata_reader import ImageRow, PassageRow
 from factcheck.retrieval.policy import SourcePolicy
@@ -85,14 +85,16 @@ class IndexReader:
 
     def by_words(self, words: list[str], k: int, policy: SourcePolicy = ANY_SOURCE) -> Ranking:
         """Rows of the passages of the highest BM25 score for the words of a query."""
-        count = self._passages.count
-        rarity = {
-            word: inverse_frequency(
-                count, sum(segment.lexical.frequency(word) for segment in self._segments)
-            )
-            for word in set(words)
-        }
-        parts = [[segment.by_words(words, rarity, k, policy)] for segment in self._segments]
+        sizes = [segment.lexical_size for segment in self._segments]
+        statistics = WordStatistics.of(
+            sum(passages for passages, _ in sizes),
+            sum(in_all for _, in_all in sizes),
+            {
+                word: sum(s.lexical.frequency(word, s.live_passages) for s in self._segments)
+                for word in set(words)
+            },
+        )
+        parts = [[segment.by_words(words, statistics, k, policy)] for segment in self._segments]
         return self._passages.merged(parts, k, 1)[0]
 
     def nearest_pictures(

@@ -3,7 +3,7 @@
 import hashlib
 import stat
 import threading
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ import numpy as np
 from factcheck.errors import InvalidInputError
 from factcheck.files import file_sha256
 from factcheck.retrieval.approximate import nearest_approximate, read_approximate
-from factcheck.retrieval.lexical import LexicalIndex
+from factcheck.retrieval.lexical import LexicalIndex, WordStatistics
 from factcheck.retrieval.manifest import (
     APPROXIMATE,
     IMAGES,
@@ -44,6 +44,8 @@ _OPENING = threading.Lock()
 
 # Bits in which the fingerprints of a picture and of a re-post of it may differ.
 _FLIPPED_BITS = 4
+
+_ANY_SOURCE = SourcePolicy()
 
 
 class OpenSegment:
@@ -123,14 +125,15 @@ class OpenSegment:
         return nearest_approximate(self._approximate, self.passages, vectors, k, allowed)
 
     def by_words(
-        self, words: list[str], rarity: dict[str, float], k: int, policy: SourcePolicy
+        self, words: list[str], statistics: WordStatistics, k: int, policy: SourcePolicy
     ) -> Ranking:
         """The passages of the highest BM25 score that may be found."""
-        scores = self.lexical.score(words, rarity)
+        scores = self.lexical.score(words, statistics)
         allowed = self.allowed_passages(policy)
         if allowed is not None:
             scores[~allowed] = 0
-        rows = np.flatnonzero(scores)
+        # Of truth values numpy finds those that are there in a third of the time.
+        rows = np.flatnonzero(scores > 0)
         if len(rows) > k:
             # Those that are as good as the last one stay, so that equals are told apart by row.
             least = np.partition(scores[rows], len(rows) - k)[len(rows) - k]
@@ -153,6 +156,18 @@ class OpenSegment:
         if allowed is not None:
             same &= allowed
         return [int(row) for row in np.flatnonzero(same)]
+
+    @cached_property
+    def live_passages(self) -> np.ndarray | None:
+        """(n,) bool, which passages are of documents that were not deleted; None for all."""
+        return self._allowed_passages(_ANY_SOURCE)
+
+    @cached_property
+    def lexical_size(self) -> tuple[int, int]:
+        """Number of those passages, and of their words."""
+        live = self.live_passages
+        count = self.lexical.count if live is None else int(np.count_nonzero(live))
+        return count, self.lexical.words_in(live)
 
     def counts(self, row: int) -> bool:
         """Whether the document in a row has not been deleted."""

@@ -19,13 +19,14 @@ from factcheck.errors import InvalidInputError, RunError, UsageError
 from factcheck.records import Claim, Document
 from factcheck.retrieval import EvidenceIndex
 from factcheck.retrieval.folder import writing
+from factcheck.retrieval.lexical import ANALYSER
 from factcheck.retrieval.vectors import TokenWriter, VectorWriter
 from factcheck.settings import PassageSettings
 
 
 def test_the_manifest_says_what_is_in_the_index(built: Path, encoders: Encoders) -> None:
     manifest = json.loads((built / "manifest.json").read_text())
-    assert (manifest["format"], manifest["version"]) == ("factcheck-index", 3)
+    assert (manifest["format"], manifest["version"]) == ("factcheck-index", 4)
     assert manifest["text"] == {
         "name": "all-MiniLM-L6-v2",
         "sha256": encoders.text.sha256,
@@ -37,7 +38,8 @@ def test_the_manifest_says_what_is_in_the_index(built: Path, encoders: Encoders)
         "dimension": 32,
         "tokens": 4,
     }
-    assert (manifest["analyser"], manifest["metric"]) == ("bm25s-english-snowball", "inner_product")
+    assert manifest["analyser"] == ANALYSER
+    assert manifest["metric"] == "inner_product"
     assert manifest["passage"] == {"max_characters": 480, "overlap_sentences": 1}
     assert (manifest["documents"], manifest["passages"], manifest["images"]) == (6, 6, 4)
     assert {path.name for path in built.iterdir()} == {"manifest.json", "segments"}

@@ -217,7 +217,7 @@ _HEADERS = [
 ]
 
 
-@pytest.mark.parametrize("name", ["image_tokens.npy", "lexical_scores.npy", "deleted-000003.npy"])
+@pytest.mark.parametrize("name", ["image_tokens.npy", "lexical_counts.npy", "deleted-000003.npy"])
 def test_an_array_file_with_another_header_is_refused(
     name: str, copy: Path, encoders: Encoders
 ) -> None:
@@ -311,6 +311,6 @@ def test_a_date_that_is_none_is_refused(day: str, copy: Path) -> None:
 
 
 def test_errors_of_a_forged_index_are_those_of_the_package(copy: Path) -> None:
-    (copy / "manifest.json").write_text(json.dumps({"format": "factcheck-index", "version": 3}))
+    (copy / "manifest.json").write_text(json.dumps({"format": "factcheck-index", "version": 4}))
     with pytest.raises(FactcheckError):
         EvidenceIndex.open(copy)

@@ -21,7 +21,8 @@ _FILES = (
     "images.faiss",
     "image_tokens.npy",
     "metadata.sqlite",
-    "lexical_scores.npy",
+    "lexical_counts.npy",
+    "lexical_lengths.npy",
     "lexical_passages.npy",
     "lexical_starts.npy",
     "lexical_vocabulary.json",
@@ -75,8 +76,8 @@ def test_a_manifest_of_a_gigabyte_is_not_read(copy: Path) -> None:
 
 
 def test_another_version_is_refused_with_both(copy: Path) -> None:
-    _rewrite(copy, lambda manifest: manifest.update(version=2))
-    _refused(copy, "format version 2, and this release reads version 3: build it again")
+    _rewrite(copy, lambda manifest: manifest.update(version=3))
+    _refused(copy, "format version 3, and this release reads version 4: build it again")
 
 
 @pytest.mark.parametrize(
