@@ -37,6 +37,10 @@ def kept(passages: Sequence[tuple[str, str]], texts: dict[str, str]) -> dict[int
         (0, "had been calm", "had not been calm"),
         (0, "had been calm", "hadn't been calm"),
         (2, "12 people are dead and that 40", "40 people are dead and that 12"),
+        (0, "northern coast", "southern coast"),
+        (0, "The ferry Aurora sank", "It is untrue that the ferry Aurora sank"),
+        (0, "the coast guard said", "the coast guard denied"),
+        (2, "many of them suffering", "none of them suffering"),
     ],
 )
 @pytest.mark.parametrize("reverse", [False, True])
@@ -68,6 +72,9 @@ def test_a_copy_repeats_the_article_wherever_its_passages_begin() -> None:
         0: [1, 2, 3]
     }
     # Nor is what stands in a copy alone a repetition.
+    # Where it was cut off in the middle of a sentence it is a copy still.
+    middle = PARTS[2].removeprefix("Hospitals in the region ").removesuffix(" from cold.")
+    assert kept([lead, ("copy", middle)], texts) == {0: [1]}
     alone = "The wreck lies at a depth that divers can reach, says the owner of a salvage company."
     assert kept([lead, ("copy", alone)], texts) == {0: [], 1: []}
 
@@ -79,6 +86,26 @@ def test_details_in_another_order_are_other_details() -> None:
     assert kept([("one", one), ("other", other), ("one", one)], texts) == {0: [2], 1: []}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Breaking",
+        "政府は月曜日に新しい予算案を承認すると発表した",
+        "รัฐบาลอนุมัติงบประมาณใหม่",
+        "12",
+    ],
+)
+def test_equal_passages_of_one_word_count_once(text: str) -> None:
+    texts = {"one": text, "other": f" {text}.", "third": text}
+    assert kept(list(texts.items()), texts) == {0: [1, 2]}
+    assert kept([("one", text), ("other", f"{text} not")], texts) == {0: [], 1: []}
+
+
+def test_of_passages_without_words_only_equal_ones_count_once() -> None:
+    texts = {"one": "+++", "other": "***", "third": "+++"}
+    assert kept(list(texts.items()), texts) == {0: [2], 1: []}
+
+
 def test_hostile_passages_take_no_time() -> None:
     repeated = "a b " * 20_000
     mixed = "a1" * 20_000
@@ -88,3 +115,12 @@ def test_hostile_passages_take_no_time() -> None:
     found = kept(passages, texts)
     assert 0 in found
     assert time.perf_counter() - start < 10
+
+
+def test_many_passages_that_are_altered_a_little_take_no_time() -> None:
+    words = list("abcdefghijklmnopqrst") * 18
+    varied = [" ".join([*words[:place], f"x{'y' * place}", *words[place:]]) for place in range(100)]
+    texts = {str(place): text for place, text in enumerate(varied)}
+    start = time.perf_counter()
+    assert len(kept(list(texts.items()), texts)) == 100
+    assert time.perf_counter() - start < 20
