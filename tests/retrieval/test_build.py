@@ -101,7 +101,7 @@ def test_progress_is_told_for_each_stage(
 
     EvidenceIndex.build(iter(documents), tmp_path / "i", encoders, on_progress=on_progress)
     assert list(seen) == ["documents", "passages", "pictures", "words", "files"]
-    assert [stage[-1] for stage in seen.values()] == [(6, None), (6, 6), (4, 4), (1, 1), (8, 8)]
+    assert [stage[-1] for stage in seen.values()] == [(6, None), (6, 6), (4, 4), (1, 1), (9, 9)]
 
 
 def test_a_picture_that_cannot_be_read_is_a_warning(
