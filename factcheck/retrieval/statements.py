@@ -1,4 +1,8 @@
-"""What a passage says, by its words: what is compared of passages that are nearly equal."""
+"""What a passage says, by its words: what is compared of passages that are nearly equal.
+
+The words that are known here are English. In other languages more counts as an alteration than is
+one, and a negation counts only where another word would: between the words that two passages share.
+"""
 
 import re
 import unicodedata
@@ -40,7 +44,7 @@ _BRITISH = (
     (re.compile(r"ae(?=[mds])"), "e"),
     (re.compile(r"mme(?=s?$)"), "m"),
 )
-_SHORTEST = 5  # letters of a word that may be spelt in two ways
+_SPELT_IN_TWO_WAYS = range(5, 30)  # letters of a word that may be; longer ones are not kept, too
 
 # Who reported from where: "PARIS, June 3 (Reuters) - ", "NEW YORK - ", "By Jane Doe | ".
 _LEAD = re.compile(
@@ -193,14 +197,17 @@ def _words(text: str) -> list[str]:
         text = unicodedata.normalize("NFC", _ACCENT.sub("", unicodedata.normalize("NFD", text)))
     for pattern, spelt in _SPELT:
         text = pattern.sub(spelt, text)
-    return [_one_spelling(word) for word in _WORD.findall(text.translate(_CHARACTERS))]
+    words = _WORD.findall(text.translate(_CHARACTERS))
+    return [
+        _one_spelling(word) if len(word) in _SPELT_IN_TWO_WAYS else _SAME_WORD.get(word, word)
+        for word in words
+    ]
 
 
 @lru_cache(maxsize=2**16)
 def _one_spelling(word: str) -> str:
-    if len(word) >= _SHORTEST:
-        for pattern, spelt in _BRITISH:
-            word = pattern.sub(spelt, word)
+    for pattern, spelt in _BRITISH:
+        word = pattern.sub(spelt, word)
     return _SAME_WORD.get(word, word)
 
 
