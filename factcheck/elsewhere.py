@@ -27,9 +27,9 @@ LISTED = 20
 _COMPARED = 40
 _REPOSTS_COMPARED = 24
 
-# From this probability on a picture of another document is reported as the same. It is well above
-# one half: an index holds many pictures, and of the pairs that calibration saw half were the same.
-_SAME_PICTURE = 0.9
+# From this probability on a picture of another document is reported as the same: one in ten claims
+# is shown a wrong one at most, however many are compared, as far as the probability can be trusted.
+_SAME_PICTURE = 1 - 0.1 / _COMPARED
 
 
 def seen_elsewhere(
