@@ -66,11 +66,16 @@ class MetadataWriter:
 
     def titled_passages(self) -> Iterator[tuple[str | None, str]]:
         """The title of its document and the text of each passage, by row."""
-        rows = self._connection.execute(
-            'SELECT title, text, start, "end" FROM passages '
-            "JOIN documents ON documents.row = document ORDER BY passages.row"
+        # Each document is read once: a join would read the whole text of it for each passage, which
+        # takes time by the square of its length.
+        documents = self._connection.execute("SELECT row, title, text FROM documents ORDER BY row")
+        borders = self._connection.execute(
+            'SELECT document, start, "end" FROM passages ORDER BY row'
         )
-        for title, text, start, end in rows:
+        row, title, text = -1, None, ""
+        for document, start, end in borders:
+            while row < document:
+                row, title, text = next(documents)
             yield title, text[start:end]
 
     def commit(self) -> None:

@@ -8,7 +8,7 @@ import pytest
 import stand_ins
 
 from factcheck.encoders import Encoders
-from factcheck.records import Claim
+from factcheck.records import Claim, Document
 from factcheck.retrieval import EvidenceIndex
 from factcheck.retrieval.metadata_reader import MetadataReader
 from factcheck.retrieval.metadata_writer import MetadataWriter
@@ -71,3 +71,23 @@ def test_compaction_and_picture_queries_read_the_table_once(
     statements.clear()
     index.compact()
     assert not [one for one in statements if "FROM passages WHERE document = ?" in one]
+
+
+def test_passages_are_read_back_by_reading_each_document_once(tmp_path: Path) -> None:
+    writer = MetadataWriter(tmp_path / "metadata.sqlite")
+    texts = ["An \u00e9t\u00e9. It was hot.", "Three sentences. Of which two. Are short."]
+    borders = [[(0, 7), (8, 19)], [(0, 16), (17, 30), (31, 41)]]
+    for number, (text, own) in enumerate(zip(texts, borders, strict=True)):
+        title = "A title" if number else None
+        writer.add_document(Document(f"d{number}", text, title=title), own, None, bytes(32), b"")
+    statements: list[str] = []
+    writer._connection.set_trace_callback(statements.append)
+    assert list(writer.titled_passages()) == [
+        *((None, texts[0][start:end]) for start, end in borders[0]),
+        *(("A title", texts[1][start:end]) for start, end in borders[1]),
+    ]
+    assert [one for one in statements if "text" in one] == [
+        "SELECT row, title, text FROM documents ORDER BY row"
+    ]
+    assert list(writer.passage_texts())[1] == "It was hot."
+    writer.close()
