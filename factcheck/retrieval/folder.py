@@ -1,29 +1,52 @@
 """The folder of an index: made whole or not at all, written by one process at a time."""
 
 import fcntl
+import glob
 import json
 import os
 import secrets
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
-from factcheck.errors import FactcheckError, RunError, UsageError
-from factcheck.retrieval.manifest import MANIFEST, SEGMENTS, Manifest, is_folder, is_index, sync
+from factcheck.errors import (
+    FactcheckError,
+    InvalidInputError,
+    MissingResourceError,
+    RunError,
+    UsageError,
+)
+from factcheck.retrieval.manifest import (
+    MANIFEST,
+    SEGMENTS,
+    TEMPORARY,
+    Manifest,
+    is_folder,
+    is_index,
+    sync,
+)
+
+BUSY = "another process is writing to this index"
 
 _STATE = "build.json"
+
+# How often, and after how many seconds, an index is looked for that is just being replaced.
+_TRIES = 100
+_PAUSE = 0.01
 
 
 @contextmanager
 def new_folder(folder: Path, overwrite: bool, key: str | None) -> Iterator[Path]:
     """A temporary sibling that takes the place of `folder` when the block ends well.
 
-    It is written through to disk before it is renamed. On an error it is removed; a build that was
-    killed or interrupted leaves it, as `.<name>.partial`, and the next one with the same key finds
-    in it what was done. What was in the place of `folder` is moved aside and deleted last; should
-    the process die between the two, it lies beside as `.<name>.<letters>.old`.
+    It is written through to disk before it is renamed. A build of a key that was killed or
+    interrupted, whose disk was full, whose cluster failed or whose place was held by a writer
+    leaves it, as `.<name>.partial`, and the next one with the same key finds in it what was done;
+    otherwise it is removed. What was in the place of `folder` is moved aside and deleted last;
+    should the process die between the two, it lies beside as `.<name>.<letters>.old`.
 
     Args:
         folder: Where the new index is to be.
@@ -32,12 +55,10 @@ def new_folder(folder: Path, overwrite: bool, key: str | None) -> Iterator[Path]
 
     Raises:
         UsageError: Something is there that may not be replaced, or is in the way of the temporary
-            folder, or another process is building.
+            folder, or another process is building, or writing to what is to be replaced.
         RunError: The folder cannot be made or written.
     """
-    folder = folder.absolute()
-    if folder.is_symlink():
-        folder = folder.resolve()
+    folder = _place(folder)
     _refuse(folder, overwrite)
     partial = folder.with_name(f".{folder.name}.partial")
     old = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}.old")
@@ -48,23 +69,25 @@ def new_folder(folder: Path, overwrite: bool, key: str | None) -> Iterator[Path]
         partial.mkdir(parents=True, exist_ok=True)
     with locked(partial, "another process is building this index"):
         state = json.dumps({"key": key})
+        whole = False
         try:
             with writing(folder):
                 if key is None or not _holds(partial / _STATE, state):
                     _empty(partial)
                     (partial / _STATE).write_text(state, encoding="utf-8")
             yield partial
-            with writing(folder):
+            whole = True
+            # What a writer is adding to the index would go with it.
+            with writing(folder), locked(folder, BUSY) if folder.exists() else nullcontext():
+                _refuse(folder, overwrite)
                 (partial / _STATE).unlink()
                 sync(partial)
-                _refuse(folder, overwrite)
                 _replace(partial, folder, old)
                 sync(folder.parent)
-        except FactcheckError:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
-        except BaseException:
-            if key is None:
+        except BaseException as error:
+            # What is wrong with documents stays wrong; a disk or a cluster can be put right.
+            lasting = isinstance(error, FactcheckError) and not isinstance(error, RunError)
+            if key is None or (lasting and not whole):
                 shutil.rmtree(partial, ignore_errors=True)
             raise
     shutil.rmtree(old, ignore_errors=True)
@@ -82,16 +105,45 @@ def locked(folder: Path, reason: str) -> Iterator[None]:
         UsageError: Another process holds it.
         RunError: It cannot be opened.
     """
-    with writing(folder):
-        descriptor = os.open(folder, os.O_RDONLY)
-    try:
+    while True:
+        with writing(folder):
+            descriptor = os.open(folder, os.O_RDONLY)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UsageError(f"{folder}: {reason}") from error
-        yield
-    finally:
-        os.close(descriptor)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise UsageError(f"{folder}: {reason}") from error
+            with writing(folder):
+                held = os.path.samestat(os.fstat(descriptor), folder.stat())
+            # Otherwise a build has put another folder in its place in the meantime.
+            if held:
+                yield
+                return
+        finally:
+            os.close(descriptor)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read the manifest of an index, also of one that a build is just putting in its place.
+
+    To replace a folder takes two renames, and between them none is there.
+
+    Args:
+        folder: Where the index is.
+
+    Raises:
+        MissingResourceError: There is no such folder.
+        InvalidInputError: It is not an index, is of another version, or is damaged.
+    """
+    place = _place(folder)
+    for _ in range(_TRIES):
+        try:
+            return Manifest.read(folder)
+        except (MissingResourceError, InvalidInputError):
+            if not any(place.parent.glob(f".{glob.escape(place.name)}.*.old")):
+                break
+        time.sleep(_PAUSE)
+    return Manifest.read(folder)
 
 
 @contextmanager
@@ -115,6 +167,7 @@ def remove_strays(folder: Path, manifest: Manifest) -> None:
     Who has an index open keeps its files: a name goes, not what is mapped. Of a link the link goes,
     never what it points to: an index may come from a stranger.
     """
+    _remove(folder / TEMPORARY)
     files_of = {segment.name: set(segment.files) for segment in manifest.segments}
     for segment in _inside(folder / SEGMENTS):
         if segment.name not in files_of:
@@ -172,6 +225,12 @@ def _empty(folder: Path) -> None:
             path.unlink()
 
 
+def _place(folder: Path) -> Path:
+    """Where an index is or is to be: what a link points to."""
+    folder = folder.absolute()
+    return folder.resolve() if folder.is_symlink() else folder
+
+
 def _refuse(folder: Path, overwrite: bool) -> None:
     """Raise unless `folder` is free, empty, or an index that may be replaced."""
     if not folder.exists():
@@ -185,7 +244,7 @@ def _refuse(folder: Path, overwrite: bool) -> None:
         raise UsageError(f"{folder}: a folder is there that is not an index; it is left as it is")
     if not overwrite:
         raise UsageError(f"{folder}: an index is there already; it is replaced only with overwrite")
-    if foreign := sorted(names - {MANIFEST, SEGMENTS, *_FIRST_FORMAT}):
+    if foreign := sorted(names - {MANIFEST, TEMPORARY, SEGMENTS, *_FIRST_FORMAT}):
         raise UsageError(
             f"{folder / foreign[0]}: not a file of the index around it, which is left as it is"
         )

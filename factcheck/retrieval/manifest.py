@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from factcheck.encoders import Encoders
-from factcheck.errors import InvalidInputError, MissingResourceError
+from factcheck.errors import InvalidInputError, MissingResourceError, UsageError
 from factcheck.retrieval import approximate, lexical
 from factcheck.settings import PassageSettings, Settings
 
@@ -24,7 +24,8 @@ VERSION = 4
 
 MANIFEST = "manifest.json"
 SEGMENTS = "segments"
-LOCK = "writer.lock"
+TEMPORARY = f".{MANIFEST}.tmp"
+"""What a manifest is called until it is whole; a writer that was killed may leave it."""
 
 PASSAGES = "passages.faiss"
 APPROXIMATE = "passages_approximate.faiss"
@@ -182,16 +183,22 @@ class Manifest(Settings):
         """Put `manifest.json` in the place of what is there, in one step.
 
         Raises:
+            UsageError: It has so many segments that `read` would refuse it.
             OSError: It cannot be written.
         """
         contents = {"sha256": self.sha256, **self.model_dump(mode="json")}
-        text = json.dumps(contents, indent=2, ensure_ascii=False)
-        temporary = folder / f".{MANIFEST}.tmp"
+        data = json.dumps(contents, indent=2, ensure_ascii=False).encode() + b"\n"
+        if len(data) > _MAX_BYTES:
+            raise UsageError(
+                f"{folder / MANIFEST}: with {len(self.segments):,} segments it takes more than "
+                f"{_MAX_BYTES:,} bytes, and would not be read: give each segment more passages"
+            )
+        temporary = folder / TEMPORARY
         # An index may come from a stranger: a link that waits under this name is not written to.
         temporary.unlink(missing_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-        with os.fdopen(os.open(temporary, flags, 0o666), "w", encoding="utf-8") as file:
-            file.write(text + "\n")
+        with os.fdopen(os.open(temporary, flags, 0o666), "wb") as file:
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(folder / MANIFEST)
