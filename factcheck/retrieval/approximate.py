@@ -8,8 +8,9 @@ one is, is measured when the part is made, and kept in the manifest.
 """
 
 import re
+import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -75,6 +76,35 @@ def check_factory(factory: str) -> str:
     return factory
 
 
+def check_fits(factory: str, dimension: int) -> None:
+    """Refuse an index whose codes do not divide vectors, before there are any.
+
+    Args:
+        factory: As for `check_factory`.
+        dimension: Length of the vectors.
+
+    Raises:
+        UsageError: The parts of its product codes are not of one length.
+    """
+    for parts in re.findall(r"PQ(\d+)", factory):
+        if dimension % int(parts):
+            raise UsageError(
+                f"{factory}: vectors of {dimension} numbers cannot be cut into {parts} equal parts"
+            )
+
+
+def fewest_vectors(factory: str) -> int:
+    """Of how many vectors an index can be built, at least.
+
+    FAISS trains a centre for each inverted list, and for each value of a product code (of 8 bits
+    where nothing else is said, and in the rotation that comes before one).
+    """
+    needed = [int(lists) for lists in re.findall(r"IVF(\d+)", factory)]
+    for rotation, bits in re.findall(r"(O?)PQ\d+(?:x(\d+))?", factory):
+        needed.append(256 if rotation else 2 ** int(bits or 8))
+    return max(needed, default=1)
+
+
 def build_approximate(vectors: "faiss.Index", factory: str, path: Path) -> float:
     """Build an approximate index and write it.
 
@@ -127,13 +157,71 @@ def build_approximate(vectors: "faiss.Index", factory: str, path: Path) -> float
 def read_approximate(path: Path, vectors: "faiss.Index") -> "faiss.Index":
     """Read an approximate index.
 
+    Args:
+        path: Its file.
+        vectors: The vectors it is of, a flat index.
+
     Raises:
         InvalidInputError: FAISS cannot read it, or it is not one of these vectors.
     """
+    with path.open("rb") as file:
+        return _read(file, path, vectors)
+
+
+class ApproximateFile:
+    """The approximate index of a part, which is read when it is first searched.
+
+    Most searches of a part with few passages that may be found do without it. The file is held
+    open until it is read, as a writer may have removed its name by then. Several threads may share
+    it.
+    """
+
+    def __init__(self, path: Path, vectors: "faiss.Index") -> None:
+        """Open the file, of which nothing is read yet.
+
+        Args:
+            path: The file.
+            vectors: The vectors it is of, a flat index.
+
+        Raises:
+            OSError: It cannot be opened.
+        """
+        self._path = path
+        self._vectors: faiss.Index | None = vectors
+        self._file = path.open("rb")
+        self._read: faiss.Index | None = None
+        self._reading = threading.Lock()
+
+    def index(self) -> "faiss.Index":
+        """The approximate index.
+
+        Raises:
+            InvalidInputError: FAISS cannot read it, or it is not one of these vectors.
+            UsageError: It is closed.
+        """
+        with self._reading:
+            if self._vectors is None:
+                raise UsageError(f"{self._path.parent}: the index is closed")
+            if self._read is None:
+                self._file.seek(0)
+                self._read = _read(self._file, self._path, self._vectors)
+                self._file.close()
+            return self._read
+
+    def close(self) -> None:
+        """Release the file and the memory."""
+        with self._reading:
+            self._vectors = self._read = None
+            self._file.close()
+
+
+def _read(file: BinaryIO, path: Path, vectors: "faiss.Index") -> "faiss.Index":
     import faiss
 
+    # What FAISS makes of its C++ classes has no types worth the name.
+    kinds: Any = faiss
     try:
-        index = faiss.read_index(str(path))
+        index = faiss.read_index(kinds.PyCallbackIOReader(file.read))
     except RuntimeError as error:
         raise InvalidInputError(f"{path}: FAISS cannot read it") from error
     # FAISS makes a graph of product codes by distance, whatever is asked for. Of vectors of unit
@@ -159,7 +247,8 @@ def nearest_approximate(
         vectors: The vectors themselves.
         queries: (N, D), rows of unit length.
         k: Rows for each.
-        allowed: (n,) bool, which rows may be found; all without it.
+        allowed: (n,) bool, which rows may be found; all without it. The smaller their share, the
+            more of the index is searched, so that as many of them are met as without it.
     """
     proposed = min(_OVERSAMPLED * k, index.ntotal)
     _, rows = index.search(queries, proposed, params=_parameters(index, proposed, allowed))
@@ -184,7 +273,9 @@ def _parameters(index: "faiss.Index", proposed: int, allowed: np.ndarray | None)
     if isinstance(inner, faiss.IndexPreTransform):
         within = _parameters(inner.index, proposed, allowed)
         return kinds.SearchParametersPreTransform(index_params=within)
+    share = 1.0 if allowed is None else max(int(np.count_nonzero(allowed)), 1) / index.ntotal
     if isinstance(inner, faiss.IndexHNSW):
-        return kinds.SearchParametersHNSW(efSearch=max(64, 2 * proposed), sel=selector)
-    probed = max(16, inner.nlist // _PROBED)
+        effort = min(round(max(64, 2 * proposed) / share), inner.ntotal)
+        return kinds.SearchParametersHNSW(efSearch=effort, sel=selector)
+    probed = round(max(16, inner.nlist // _PROBED) / share)
     return kinds.SearchParametersIVF(nprobe=min(probed, inner.nlist), sel=selector)
