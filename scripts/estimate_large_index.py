@@ -19,7 +19,7 @@ from typing import Any
 from results import write_results
 
 from factcheck.retrieval.approximate import factory_for
-from factcheck.retrieval.segment_writer import PASSAGES_AT_MOST
+from factcheck.retrieval.segment_plan import PASSAGES_AT_MOST
 
 DIMENSION = 384
 DAY_HOURS = 24

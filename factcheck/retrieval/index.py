@@ -13,6 +13,7 @@ from factcheck.pictures import FINGERPRINT_SIDE, decode, fingerprint, read_bytes
 from factcheck.records import Claim, Document, is_storable
 from factcheck.retrieval import writer
 from factcheck.retrieval.engine import Engine
+from factcheck.retrieval.folder import read_manifest
 from factcheck.retrieval.hits import Hit, ImageHit
 from factcheck.retrieval.manifest import Manifest
 from factcheck.retrieval.policy import SourcePolicy
@@ -20,7 +21,7 @@ from factcheck.retrieval.reader import ANY_SOURCE, IndexReader, open_segments
 from factcheck.retrieval.rerank import Reranker
 from factcheck.retrieval.search import Query, hybrid_search
 from factcheck.retrieval.segment import OpenSegment
-from factcheck.retrieval.segment_writer import PASSAGES_AT_MOST, OnProgress, OnWarning
+from factcheck.retrieval.segment_plan import PASSAGES_AT_MOST, OnProgress, OnWarning
 from factcheck.retrieval.vectors import check_k
 from factcheck.settings import PassageSettings, SearchSettings
 
@@ -55,7 +56,8 @@ class EvidenceIndex(IndexReader):
         encoders: Encoders | None,
         exact: bool,
     ) -> None:
-        super().__init__(folder, manifest, segments, exact)
+        super().__init__(folder, manifest, segments)
+        self._exact = exact
         self._encoders = encoders
         self._loading = threading.Lock()
 
@@ -88,17 +90,20 @@ class EvidenceIndex(IndexReader):
             passages: How documents are cut; None for the default of `PassageSettings`.
             engine: Where passages and pictures are encoded; None for this process.
             factory: What passages are indexed by, as FAISS's index factory writes it; None for
-                `approximate.factory_for` the size.
+                `approximate.factory_for` the size. A segment of fewer passages than it takes
+                (`approximate.fewest_vectors`) is searched exactly, and that is a warning.
             segment_passages: Passages after which a new segment is begun.
             strict: Whether a picture that cannot be read ends the build. Otherwise it is a warning
                 and its document goes in without a picture.
             overwrite: Whether an index that is there already is replaced, once the new one is
                 whole.
-            key: Says what the documents are. A build that was killed or interrupted is gone on with
-                by the next one of the same key; without a key it is begun anew.
+            key: Says what the documents are. A build that was killed or interrupted, whose disk was
+                full or whose engine failed is gone on with by the next one of the same key, which
+                finds what was done as `.<name>.partial`; without a key it is begun anew.
             on_progress: Called with a stage ("documents", "passages", "pictures", "words",
                 "approximate" or "files"), how many are done, and of how many, where that is known.
-            on_warning: Called with one sentence for each picture that cannot be read; None logs it.
+            on_warning: Called with one sentence for each picture that cannot be read, and each
+                segment that is too small for `factory`; None logs it.
 
         Raises:
             InvalidInputError: No documents, an id twice, an empty text or, if `strict`, a picture
@@ -140,7 +145,8 @@ class EvidenceIndex(IndexReader):
             thorough: Whether every byte is looked at, or only headers, sizes and the borders of
                 tables. None looks at every byte of an index of up to `verify.HASHED_UP_TO` bytes,
                 which takes a fraction of a second; `factcheck index verify` does of any.
-            exact: Whether approximate indices are passed over and all vectors looked at.
+            exact: Whether all vectors are looked at, and approximate indices never read: FAISS's
+                reader is not made for files from strangers.
 
         Raises:
             MissingResourceError: There is no such folder, or it cannot be read.
@@ -148,26 +154,23 @@ class EvidenceIndex(IndexReader):
                 with other encoders.
         """
         folder = Path(folder)
-        manifest = Manifest.read(folder)
-        if encoders is not None:
-            _refuse_mismatch(folder, manifest, encoders)
         for _ in range(_TRIES):
+            manifest = read_manifest(folder)
+            if encoders is not None:
+                _refuse_mismatch(folder, manifest, encoders)
             try:
-                segments = open_segments(folder, manifest, thorough)
-                break
+                segments = open_segments(folder, manifest, thorough, exact)
             except (InvalidInputError, OSError) as error:
-                newer = Manifest.read(folder)
-                if newer.generation == manifest.generation:
-                    if isinstance(error, InvalidInputError):
-                        raise
-                    raise MissingResourceError(
-                        f"{folder}: the index cannot be read ({error.strerror})"
-                    ) from error
-                # A writer has replaced what the manifest named.
-                manifest = newer
-        else:
-            raise MissingResourceError(f"{folder}: the index changes faster than it can be opened")
-        return cls(folder, manifest, segments, encoders, exact)
+                # Where a writer or a build has replaced what the manifest named, once more.
+                if read_manifest(folder) != manifest:
+                    continue
+                if isinstance(error, InvalidInputError):
+                    raise
+                raise MissingResourceError(
+                    f"{folder}: the index cannot be read ({error.strerror})"
+                ) from error
+            return cls(folder, manifest, segments, encoders, exact)
+        raise MissingResourceError(f"{folder}: the index changes faster than it can be opened")
 
     def add(
         self,
@@ -181,6 +184,9 @@ class EvidenceIndex(IndexReader):
         on_warning: OnWarning | None = None,
     ) -> Self:
         """Add documents and open the index as it then is.
+
+        Small segments become one where there are many of them, with what is added: an index that
+        grows by a document at a time keeps to some twenty. Nothing is encoded again for that.
 
         Args:
             documents: What to add; read once.
@@ -207,7 +213,7 @@ class EvidenceIndex(IndexReader):
             on_warning=on_warning,
         )
         writer.add_documents(documents, self.folder, plan, replace=replace)
-        return self.open(self.folder, self.encoders)
+        return self.open(self.folder, self.encoders, exact=self._exact)
 
     def delete(self, document_ids: Sequence[str]) -> Self:
         """Delete documents and open the index as it then is; their room is freed by `compact`.
@@ -226,7 +232,7 @@ class EvidenceIndex(IndexReader):
                 )
         plan = writer.plan_for(self.encoders, self.manifest.passage)
         writer.delete_documents(document_ids, self.folder, plan)
-        return self.open(self.folder, self.encoders)
+        return self.open(self.folder, self.encoders, exact=self._exact)
 
     def compact(self, *, factory: str | None = None, on_progress: OnProgress | None = None) -> Self:
         """Write the index anew, without what was deleted and in few segments, and open it.
@@ -245,7 +251,7 @@ class EvidenceIndex(IndexReader):
             self.encoders, self.manifest.passage, factory=factory, on_progress=on_progress
         )
         writer.compact_index(self.folder, plan)
-        return self.open(self.folder, self.encoders)
+        return self.open(self.folder, self.encoders, exact=self._exact)
 
     @property
     def encoders(self) -> Encoders:

@@ -192,6 +192,10 @@ class MetadataReader:
         found = self._by_key("SELECT id, row FROM documents WHERE id IN ({})", document_ids)
         return {document_id: row for document_id, (row,) in found.items()}
 
+    def ids(self) -> set[str]:
+        """The ids of all documents."""
+        return {document_id for (document_id,) in self._rows("SELECT id FROM documents")}
+
     def documents(self) -> Iterator[StoredDocument]:
         """All documents, by row."""
         for start in range(0, self._count("documents"), _CHUNK):

@@ -30,16 +30,13 @@ class IndexReader:
         manifest: What it holds and what made it.
     """
 
-    def __init__(
-        self, folder: Path, manifest: Manifest, segments: Sequence[OpenSegment], exact: bool
-    ) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, segments: Sequence[OpenSegment]) -> None:
         """Put segments together.
 
         Args:
             folder: Where the index is.
             manifest: What it holds.
             segments: Its segments, open.
-            exact: Whether approximate indices are passed over and all vectors looked at.
         """
         self.folder = folder
         self.manifest = manifest
@@ -47,7 +44,6 @@ class IndexReader:
         entries = [segment.entry for segment in segments]
         self._passages = Rows("passage", [entry.passages for entry in entries])
         self._images = Rows("picture", [entry.images for entry in entries])
-        self._exact = exact
 
     def __enter__(self) -> Self:
         return self
@@ -80,7 +76,7 @@ class IndexReader:
         self, vectors: np.ndarray, k: int, policy: SourcePolicy = ANY_SOURCE
     ) -> list[Ranking]:
         """Rows of the passages of the highest cosine with each of (N, D) vectors."""
-        parts = [s.dense(vectors, k, policy, self._exact) for s in self._segments]
+        parts = [s.dense(vectors, k, policy) for s in self._segments]
         return self._passages.merged(parts, k, len(vectors))
 
     def by_words(self, words: list[str], k: int, policy: SourcePolicy = ANY_SOURCE) -> Ranking:
@@ -242,13 +238,16 @@ class IndexReader:
         return InvalidInputError(f"{self.folder}: no document '{document_id}' in the index")
 
 
-def open_segments(folder: Path, manifest: Manifest, thorough: bool | None) -> list[OpenSegment]:
+def open_segments(
+    folder: Path, manifest: Manifest, thorough: bool | None, exact: bool
+) -> list[OpenSegment]:
     """Open all segments of an index, or none.
 
     Args:
         folder: Where the index is.
         manifest: What it holds.
         thorough: As for `EvidenceIndex.open`.
+        exact: As for `EvidenceIndex.open`.
 
     Raises:
         InvalidInputError: A file is missing, damaged or another one, or a segment lies elsewhere.
@@ -261,7 +260,7 @@ def open_segments(folder: Path, manifest: Manifest, thorough: bool | None) -> li
     segments: list[OpenSegment] = []
     try:
         for entry in manifest.segments:
-            segments.append(OpenSegment(folder, manifest, entry, thorough))
+            segments.append(OpenSegment(folder, manifest, entry, thorough, exact))
     except BaseException:
         for segment in segments:
             segment.close()

@@ -17,46 +17,24 @@ from os.path import realpath
 from pathlib import Path
 from typing import TextIO, TypeVar
 
-import numpy as np
-
-from factcheck.encoders import Encoders
 from factcheck.errors import FactcheckError, InvalidInputError
 from factcheck.pictures import read_bytes
 from factcheck.records import Document, is_storable
-from factcheck.retrieval.approximate import build_approximate, factory_for
 from factcheck.retrieval.distinct import sketch
-from factcheck.retrieval.engine import PASSAGES_AT_ONCE, PICTURES_AT_ONCE, Engine
+from factcheck.retrieval.engine import PASSAGES_AT_ONCE, PICTURES_AT_ONCE
 from factcheck.retrieval.folder import new_segment, writing
 from factcheck.retrieval.lexical import write_lexical
-from factcheck.retrieval.manifest import (
-    APPROXIMATE,
-    IMAGES,
-    METADATA,
-    PASSAGES,
-    TOKENS,
-    ApproximateEntry,
-    Segment,
-    canonical_json,
-    sync,
-)
-from factcheck.retrieval.metadata_reader import StoredDocument
+from factcheck.retrieval.manifest import IMAGES, METADATA, PASSAGES, TOKENS, Segment
 from factcheck.retrieval.metadata_writer import MetadataWriter
 from factcheck.retrieval.passages import split_passages
 from factcheck.retrieval.policy import host_of
-from factcheck.retrieval.segment import OpenSegment, file_entry
-from factcheck.retrieval.vectors import TokenWriter, VectorWriter, not_unit, read_vectors
-from factcheck.settings import PassageSettings
-
-PASSAGES_AT_MOST = 262_144
-"""A segment is closed once it has so many passages: memory is needed for one at a time."""
+from factcheck.retrieval.segment_plan import SegmentPlan, document_digest, finish_segment
+from factcheck.retrieval.vectors import TokenWriter, VectorWriter, not_unit
 
 T = TypeVar("T")
 
 _Facts = tuple[str | None, str | None, str | None]
 """Hash and fingerprint of a picture, and why it cannot be read."""
-
-OnProgress = Callable[[str, int, int | None], None]
-OnWarning = Callable[[str], None]
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -65,32 +43,6 @@ _PICTURES = "pictures.jsonl"
 
 # Hash of the documents that all this is of, in their order; likewise.
 _DOCUMENTS = "documents.sha256"
-
-
-@dataclass(frozen=True)
-class SegmentPlan:
-    """How segments are written.
-
-    Attributes:
-        encoders: What encodes.
-        engine: Where it does.
-        cut: How documents are cut.
-        factory: What passages are indexed by, as FAISS writes it; None for the default of a
-            segment's size.
-        strict: Whether a picture that cannot be read is an error.
-        at_most: Passages after which a segment is closed.
-        on_progress: Called with a stage, how many are done, and of how many if that is known.
-        on_warning: Called with a sentence for each picture that cannot be read.
-    """
-
-    encoders: Encoders
-    engine: Engine
-    cut: PassageSettings
-    factory: str | None
-    strict: bool
-    at_most: int
-    on_progress: OnProgress
-    on_warning: OnWarning
 
 
 @dataclass(frozen=True)
@@ -294,115 +246,8 @@ class SegmentWriter:
         if sha256 is not None:
             metadata.add_image(one.row, str(one.path), sha256, fingerprint)
         else:
-            message = f"document '{one.document_id}': {problem}"
-            if self._plan.strict:
-                raise InvalidInputError(message)
-            self._plan.on_warning(f"{message}; it goes in without its picture")
+            self._plan.without_picture(one.document_id, problem or "its image cannot be read")
         notes.write(json.dumps([str(one.path), sha256, fingerprint, problem]) + "\n")
-
-
-class MergedSegment:
-    """Writes one segment from documents of others, without encoding anything.
-
-    Args:
-        index: Folder of the index, for messages.
-        folder: Where the segment goes.
-        plan: How.
-    """
-
-    def __init__(self, index: Path, folder: Path, plan: SegmentPlan) -> None:
-        self._index = index
-        self._folder = folder
-        self._plan = plan
-
-    def write(self, documents: Iterator[tuple[OpenSegment, StoredDocument]]) -> Segment | None:
-        """Write documents until there are no more or the segment is full; None without any.
-
-        Raises:
-            RunError: The disk is full or cannot be written.
-        """
-        plan, image = self._plan, self._plan.encoders.image
-        with writing(self._index):
-            new_segment(self._folder)
-            metadata = MetadataWriter(self._folder / METADATA)
-            passages = VectorWriter(self._folder / PASSAGES, plan.encoders.text.dimension)
-            images = VectorWriter(self._folder / IMAGES, image.dimension)
-            tokens = TokenWriter(self._folder / TOKENS, image.tokens, image.dimension)
-        with closing(metadata), closing(passages), closing(images), closing(tokens):
-            for source, stored in documents:
-                with writing(self._index):
-                    document = stored.document
-                    row = metadata.add_document(
-                        document,
-                        stored.borders,
-                        host_of(document.url),
-                        stored.digest,
-                        stored.sketch,
-                    )
-                    assert row is not None  # ids are different in an index
-                    own = source.metadata.passages_of([stored.row])[stored.row]
-                    passages.add(source.passages.reconstruct_batch(np.array(own)))
-                    if stored.image is not None:
-                        place, sha256, fingerprint = stored.image
-                        metadata.add_image(row, str(document.image), sha256, fingerprint)
-                        images.add(source.images.reconstruct_batch(np.array([place])))
-                        tokens.add(source.tokens[place : place + 1])
-                plan.on_progress("documents", metadata.documents, None)
-                if metadata.passages >= plan.at_most:
-                    break
-            if metadata.documents == 0:
-                return None
-            with writing(self._index):
-                passages.commit()
-                images.commit()
-                tokens.commit()
-                write_lexical(metadata.titled_passages(), self._folder)
-                metadata.commit()
-        return finish_segment(self._index, self._folder, metadata, plan)
-
-
-def finish_segment(
-    index: Path, folder: Path, metadata: MetadataWriter, plan: SegmentPlan
-) -> Segment:
-    """Build the approximate index of a segment, if it is to have one, and say what it holds."""
-    dimension = plan.encoders.text.dimension
-    factory = plan.factory or factory_for(metadata.passages, dimension)
-    approximate = None
-    (folder / APPROXIMATE).unlink(missing_ok=True)
-    if factory != "Flat":
-        plan.on_progress("approximate", 0, 1)
-        vectors = read_vectors(folder / PASSAGES, dimension, metadata.passages, thorough=False)
-        with writing(index):
-            recall = build_approximate(vectors, factory, folder / APPROXIMATE)
-        approximate = ApproximateEntry(factory=factory, recall_at_10=round(recall, 4))
-        plan.on_progress("approximate", 1, 1)
-    with writing(index):
-        for name in (_PICTURES, _DOCUMENTS):
-            (folder / name).unlink(missing_ok=True)
-    files = {}
-    paths = sorted(folder.iterdir())
-    with writing(index):
-        for i, path in enumerate(paths):
-            plan.on_progress("files", i, len(paths))
-            files[path.name] = file_entry(path)
-            sync(path)
-        sync(folder)
-    plan.on_progress("files", len(paths), len(paths))
-    return Segment(
-        name=folder.name,
-        documents=metadata.documents,
-        passages=metadata.passages,
-        images=metadata.images,
-        approximate=approximate,
-        files=files,
-    )
-
-
-def document_digest(document: Document, borders: Iterable[tuple[int, int]]) -> bytes:
-    """Hash of a document without its picture, and of how it was cut."""
-    return hashlib.sha256(
-        canonical_json([*astuple(document)[:5], document.ocr, [list(pair) for pair in borders]])
-    ).digest()
 
 
 def _keep_good(vectors: VectorWriter, total: int) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from factcheck.errors import InvalidInputError, UsageError
+from factcheck.retrieval.mapped import map_bytes
 
 if TYPE_CHECKING:
     import faiss
@@ -244,7 +245,7 @@ def map_array(path: Path, kind: str, shape: tuple[int | None, ...], what: str) -
         raise InvalidInputError(f"{path}: not {what}")
     if min(found) < 0 or path.stat().st_size != start + dtype.itemsize * math.prod(found):
         raise InvalidInputError(f"{path}: its size is not that of an array of shape {found}")
-    return np.memmap(path, dtype=dtype, mode="r", offset=start, shape=found)
+    return map_bytes(path)[start:].view(dtype).reshape(found)
 
 
 def _read_header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:

@@ -7,8 +7,10 @@ from pathlib import Path
 from factcheck.errors import InvalidInputError, MissingResourceError
 from factcheck.retrieval.manifest import MANIFEST, SEGMENTS, Manifest, check_folders
 from factcheck.retrieval.metadata_reader import MetadataReader
-from factcheck.retrieval.segment import OpenSegment, Tally, check_file
-from factcheck.retrieval.segment_writer import document_digest
+from factcheck.retrieval.segment import OpenSegment
+from factcheck.retrieval.segment_files import check_file
+from factcheck.retrieval.segment_plan import document_digest
+from factcheck.retrieval.tally import Tally
 
 HASHED_UP_TO = 256 * 2**20
 """An index of at most so many bytes is looked at throughout whenever it is opened."""
@@ -21,7 +23,8 @@ def verify_index(
 
     A manifest vouches for the hashes of files, not for what it says of them: texts that were
     changed, and hashes with them, are told by the documents' own digests and by the hash of them
-    all that names the index in verdicts.
+    all that names the index in verdicts. Of an approximate index only the hash is looked at, as
+    FAISS's reader is not made for files from strangers.
 
     Args:
         folder: Where the index is.
@@ -61,7 +64,9 @@ def verify_index(
             report("files", done, total)
         if not wrong:
             try:
-                with closing(OpenSegment(folder, manifest, segment, thorough=True)) as opened:
+                with closing(
+                    OpenSegment(folder, manifest, segment, thorough=True, exact=True)
+                ) as opened:
                     _check_documents(opened.metadata)
                     tally.add(opened)
             except InvalidInputError as error:

@@ -5,18 +5,21 @@ from pathlib import Path
 import faiss
 import numpy as np
 import pytest
+import stand_ins
 
 from factcheck.encoders import Encoders
 from factcheck.errors import InvalidInputError, UsageError
 from factcheck.records import Claim, Document
-from factcheck.retrieval import EvidenceIndex, SourcePolicy
+from factcheck.retrieval import EvidenceIndex, Manifest, SourcePolicy, verify_index
 from factcheck.retrieval.approximate import (
     build_approximate,
     check_factory,
     factory_for,
+    fewest_vectors,
     nearest_approximate,
     read_approximate,
 )
+from factcheck.retrieval.segment_files import file_entry
 from factcheck.retrieval.vectors import nearest
 
 
@@ -113,5 +116,161 @@ def test_an_index_with_lists_finds_and_says_how_well(encoders: Encoders, tmp_pat
     exact = EvidenceIndex.open(index.folder, encoders, exact=True)
     vectors = encoders.texts(["A comet over the valley."])
     assert len(exact.search_vectors(vectors, 47, SourcePolicy())[0]) == 47
+
+
+def _dated(count: int) -> list[Document]:
+    """Documents of one passage each, of which the first alone is of the last century."""
+    return [
+        Document(f"d{i}", f"Number {i} is told of here.", date="2024-01-01" if i else "1999-01-01")
+        for i in range(count)
+    ]
+
+
+def _told_of(count: int) -> np.ndarray:
+    return stand_ins.passages([f"Query {i}." for i in range(count)])
+
+
+@pytest.mark.parametrize("factory", ["IVF64,Flat", "HNSW4"])
+def test_the_one_passage_that_may_be_found_is_found(factory: str, tmp_path: Path) -> None:
+    encoders = stand_ins.encoders()
+    index = EvidenceIndex.build(_dated(1500), tmp_path / "i", encoders, factory=factory)
+    old = SourcePolicy("2000-01-01")
+    for hits in index.search_vectors(_told_of(50), 5, old):
+        assert [hit.document_id for hit in hits] == ["d0"]
+    # So it is among many, all but it deleted.
+    after = index.delete([f"d{i}" for i in range(1, 1500)])
+    for hits in after.search_vectors(_told_of(50), 5):
+        assert [hit.document_id for hit in hits] == ["d0"]
+
+
+@pytest.mark.parametrize("factory", ["IVF64,Flat", "HNSW4"])
+def test_as_much_is_found_among_a_part_as_among_all(
+    factory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A part of so few passages would be looked through.
+    monkeypatch.setattr("factcheck.retrieval.segment.EXACT_UP_TO", 0)
+    encoders = stand_ins.encoders()
+    documents = [
+        Document(f"d{i}", f"Number {i} is told of here.", date="1999-01-01" if i % 10 else None)
+        for i in range(3000)
+    ]
+    index = EvidenceIndex.build(documents, tmp_path / "i", encoders, factory=factory)
+    exact = EvidenceIndex.open(tmp_path / "i", encoders, exact=True)
+
+    def recall(policy: SourcePolicy) -> float:
+        found = index.nearest(_told_of(100), 40, policy)
+        truth = exact.nearest(_told_of(100), 40, policy)
+        assert {len(one) for one in found} == {40}
+        both = zip(found, truth, strict=True)
+        return float(np.mean([len({r for r, _ in a} & {r for r, _ in b}) / 40 for a, b in both]))
+
+    # A tenth of the passages: those without a date.
+    undated = SourcePolicy("1998-01-01", "keep")
+    assert recall(undated) > recall(SourcePolicy()) - 0.03
+    # More than an index proposes are asked for.
+    assert {len(one) for one in index.nearest(_told_of(5), 2900)} == {2900}
+
+
+def test_what_a_stranger_wrote_for_faiss_is_never_read_by_an_exact_search(tmp_path: Path) -> None:
+    encoders = stand_ins.encoders()
+    folder = tmp_path / "i"
+    EvidenceIndex.build(_dated(600), folder, encoders, factory="IVF16,Flat").close()
+    (segment,) = Manifest.read(folder).segments
+    path = folder / "segments" / segment.name / "passages_approximate.faiss"
+    path.write_bytes(b"IxFI" + b"\xff" * 1000)
+    files = {**segment.files, path.name: file_entry(path)}
+    forged = segment.model_copy(update={"files": files})
+    Manifest.read(folder).model_copy(update={"segments": [forged]}).write(folder)
+
+    vectors = _told_of(1)
+    with EvidenceIndex.open(folder, encoders, exact=True) as index:
+        assert len(index.search_vectors(vectors, 5)[0]) == 5
+        # What a change gives back is opened as what it was made of.
+        with index.delete(["d2"]) as after:
+            assert len(after.search_vectors(vectors, 600)[0]) == 599
+    assert verify_index(folder)[1] == []
+    with EvidenceIndex.open(folder, encoders) as index:
+        # What may be found is so little that all of it is looked at.
+        assert len(index.search_vectors(vectors, 5, SourcePolicy("2000-01-01"))[0]) == 1
+        with pytest.raises(InvalidInputError, match=r"approximate\.faiss: FAISS cannot read it"):
+            index.search_vectors(vectors, 5)
+        # Nor is it read by what changes an index.
+        index.add([Document("new", "A new text.")]).delete(["d3"]).close()
+        assert index.compact().search_vectors(vectors, 5) != []
+
+
+def test_an_open_index_reads_what_a_writer_has_removed(tmp_path: Path) -> None:
+    encoders = stand_ins.encoders()
+    with (
+        EvidenceIndex.build(_dated(600), tmp_path / "i", encoders, factory="IVF16,Flat") as index,
+        index.delete(["d1"]) as after,
+    ):
+        after.compact().close()
+        assert len(list((tmp_path / "i/segments").iterdir())) == 1
+        assert len(index.search_vectors(_told_of(1), 5)[0]) == 5
+        # An approximate index that was never searched is let go of, too.
+    assert not [one for one in Path("/proc/self/fd").iterdir() if str(tmp_path) in _link(one)]
+    with pytest.raises(UsageError, match="the index is closed"):
+        index.search_vectors(_told_of(1), 5)
+
+
+def _link(path: Path) -> str:
+    try:
+        return str(path.readlink())
+    except FileNotFoundError:
+        return ""
+
+
+@pytest.mark.parametrize("key", [None, "k"])
+def test_a_segment_that_is_too_small_is_searched_exactly(key: str | None, tmp_path: Path) -> None:
+    encoders = stand_ins.encoders()
+    warnings: list[str] = []
+    index = EvidenceIndex.build(
+        _dated(130),
+        tmp_path / "i",
+        encoders,
+        factory="IVF16,PQ4x6",
+        segment_passages=100,
+        key=key,
+        on_warning=warnings.append,
+    )
+    large, small = index.manifest.segments
+    assert large.approximate is not None
+    assert small.approximate is None
+    assert warnings == [
+        "segment 000002: its 30 passages are searched exactly, as IVF16,PQ4x6 takes 64"
+    ]
+    after = index.add([Document("new", "A new text.")], factory="IVF16,PQ4x6")
+    assert after.manifest.segments[2].approximate is None
+    assert verify_index(tmp_path / "i")[1] == []
+
+
+@pytest.mark.parametrize(
+    ("factory", "needed"),
+    [
+        *(("HNSW2,PQ1", 256), ("HNSW2,PQ4x4", 16), ("IVF16,Flat", 16), ("IVF30,PQ4x3", 30)),
+        *(("IVF2,PQ4x2", 4), ("OPQ1,IVF8,Flat", 256)),
+    ],
+)
+def test_an_index_is_built_of_as_many_vectors_as_it_takes(
+    factory: str, needed: int, tmp_path: Path
+) -> None:
+    assert fewest_vectors(factory) == needed
+    vectors = faiss.IndexFlatIP(32)
+    vectors.add(_clustered(needed - 1))
     with pytest.raises(UsageError, match="FAISS cannot build it"):
-        EvidenceIndex.build(documents, tmp_path / "j", encoders, factory="IVF4000,PQ8")
+        build_approximate(vectors, factory, tmp_path / "index")
+    vectors.add(_clustered(1))
+    build_approximate(vectors, factory, tmp_path / "index")
+
+
+def test_some_indices_are_built_of_any_number_of_vectors() -> None:
+    assert [fewest_vectors(one) for one in ("Flat", "HNSW8", "HNSW8,SQ8", "IVF1,SQ8")] == [1] * 4
+
+
+@pytest.mark.parametrize("factory", ["IVF2,PQ3", "OPQ3,IVF2,Flat", "HNSW8,PQ16"])
+def test_codes_that_do_not_divide_vectors_are_refused_before_anything_is_encoded(
+    factory: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="vectors of 8 numbers cannot be cut into"):
+        EvidenceIndex.build(iter([]), tmp_path / "i", stand_ins.encoders(), factory=factory)

@@ -18,7 +18,7 @@ from factcheck.records import Claim, Document
 from factcheck.retrieval import EvidenceIndex, Manifest, SourcePolicy, verify_index
 from factcheck.retrieval.distinct import sketch
 from factcheck.retrieval.folder import new_segment, remove_strays, writing
-from factcheck.retrieval.segment import file_entry
+from factcheck.retrieval.segment_files import file_entry
 from factcheck.retrieval.writer import add_documents, compact_index, delete_documents, plan_for
 from factcheck.settings import PassageSettings, SearchSettings
 

@@ -9,7 +9,7 @@ import pytest
 
 from factcheck.encoders import Encoders
 from factcheck.retrieval import EvidenceIndex, Manifest, verify_index
-from factcheck.retrieval.segment import file_entry
+from factcheck.retrieval.segment_files import file_entry
 
 
 def rewrite(folder: Path, statement: str) -> None:
