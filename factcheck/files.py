@@ -1,12 +1,13 @@
-"""Files that are written whole or not at all, and their hashes."""
+"""Files that are written whole or not at all, their hashes, and what SQLite says of them."""
 
 import hashlib
 import os
+import sqlite3
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from factcheck.errors import RunError
+from factcheck.errors import FactcheckError, InvalidInputError, RunError
 
 
 def write_whole(path: Path, parts: Iterable[str]) -> None:
@@ -29,13 +30,52 @@ def write_whole(path: Path, parts: Iterable[str]) -> None:
                 file.writelines(parts)
                 file.flush()
                 os.fsync(file.fileno())
+                temporary.chmod(0o666 & ~_umask())
+                # A folder may lie where the file should: then this fails, too.
+                temporary.replace(path)
             except BaseException:
                 temporary.unlink(missing_ok=True)
                 raise
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
     except OSError as error:
         raise RunError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Write a file under a name that others may know, in a folder that others may have filled.
+
+    Whatever has the name is removed first: a file that was left half written, or a link, which
+    would be written through to where it leads.
+
+    Args:
+        path: The file; its folder is there.
+        data: What it is to hold.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    path.unlink(missing_ok=True)
+    with path.open("xb") as file:
+        file.write(data)
+
+
+def sqlite_failure(path: Path, kind: str, error: sqlite3.Error) -> FactcheckError:
+    """What an error of SQLite's says of a file: that it is not what it should be, or out of reach.
+
+    Args:
+        path: The file.
+        kind: What it should be, such as "an encoding cache".
+        error: The error.
+
+    Returns:
+        An `InvalidInputError` for a file that is damaged or something else, a `RunError` for one
+        that is locked, read-only, on a full disk and the like.
+    """
+    # A table or column that is not there is a plain SQLITE_ERROR.
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    reachable = not isinstance(error, sqlite3.OperationalError) or code == sqlite3.SQLITE_ERROR
+    if reachable:
+        return InvalidInputError(f"{path}: not {kind}, or damaged ({error})")
+    return RunError(f"{path}: {kind} that cannot be read or written ({error})")
 
 
 def file_sha256(path: Path) -> str:

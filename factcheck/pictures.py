@@ -1,21 +1,53 @@
 """Reading pictures that come from strangers: bounded, upright, RGB."""
 
 import os
+import re
+import stat
 import warnings
 import zipfile
 import zlib
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from factcheck.errors import InvalidInputError, MissingResourceError
 
 MAX_BYTES = 64 * 2**20
 MAX_PIXELS = 64 * 10**6
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+
+MAX_SCANS = 200
+"""Most scans of a JPEG, where encoders write about ten; large ones may have fewer."""
+
+# Each scan costs a pass over all pixels.
+_MAX_SCANNED_PIXELS = 32 * MAX_PIXELS
+
+# What a TIFF's tiles stick out beyond the picture is decoded, too.
+_MAX_TILED_PIXELS = 2 * MAX_PIXELS
+_TILE_WIDTH, _TILE_LENGTH = 322, 323
+
+# Within the data of a scan 0xFF stands before a zero, before the number of a restart, or before
+# another 0xFF; before anything else it begins the next segment.
+_NEXT_SEGMENT = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
+_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+
+_TURNED = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""How a picture is put upright, by its EXIF orientation."""
+
+# Others (bzip2, LZMA) unpack all of what they are given, however little of it is asked for.
+_PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 def read_bytes(path: str | Path) -> bytes:
@@ -27,7 +59,8 @@ def read_bytes(path: str | Path) -> bytes:
 
     Raises:
         MissingResourceError: There is no such file, or it cannot be read.
-        InvalidInputError: It is empty, or larger than `MAX_BYTES`; or the archive is damaged.
+        InvalidInputError: It is empty, larger than `MAX_BYTES`, or no file but a device or a pipe;
+            or the archive is damaged or packs it in another way than zip files do.
     """
     path = Path(path)
     try:
@@ -48,8 +81,27 @@ def read_bytes(path: str | Path) -> bytes:
 
 
 def _read_file(path: Path) -> bytes:
-    _check_size(path, path.stat().st_size)
-    return path.read_bytes()
+    # A device may act on being opened, so it is looked at before, too.
+    _require_regular(path, path.stat())
+    with open(path, "rb", opener=_without_waiting) as file:
+        _require_regular(path, os.fstat(file.fileno()))
+        # A file may grow, and some of those of the kernel have no size.
+        data = file.read(MAX_BYTES + 1)
+    _check_size(path, len(data))
+    return data
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    # A pipe would else be waited for until somebody writes to it.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _require_regular(path: Path, found: os.stat_result) -> None:
+    if stat.S_ISDIR(found.st_mode):
+        raise MissingResourceError(f"{path}: the image cannot be read (a folder)")
+    if not stat.S_ISREG(found.st_mode):
+        raise InvalidInputError(f"{path}: not an image file but a device or a pipe")
+    _check_size(path, found.st_size)
 
 
 def _read_member(path: Path, archive: Path) -> bytes:
@@ -58,7 +110,14 @@ def _read_member(path: Path, archive: Path) -> bytes:
         packed = _open_archive(archive, archive.stat().st_mtime_ns, os.getpid())
         member = packed.getinfo(name)
         _check_size(path, member.file_size)
-        return packed.read(member)
+        if member.compress_type not in _PACKINGS:
+            raise InvalidInputError(
+                f"{path}: {archive.name} packs it in a way that is not read; pack it as zip files "
+                "usually are (deflate)"
+            )
+        with packed.open(member) as file:
+            # No further than the archive says: a few bytes may unpack to gigabytes.
+            return file.read(member.file_size + 1)
     except KeyError as error:
         raise MissingResourceError(f"{path}: {archive.name} has no such file") from error
     except OSError as error:
@@ -102,7 +161,8 @@ def decode(data: bytes, name: str | Path, side: int | None = None) -> Image.Imag
 
     Raises:
         InvalidInputError: Not a picture in one of `FORMATS`, truncated, or of more than
-            `MAX_PIXELS` pixels, which is known from the header, before anything is decoded.
+            `MAX_PIXELS` pixels, which is known from the header, before anything is decoded; or
+            made to cost more than its pixels do, by scans without number or by giant tiles.
     """
     try:
         with warnings.catch_warnings():
@@ -114,11 +174,12 @@ def decode(data: bytes, name: str | Path, side: int | None = None) -> Image.Imag
                         f"{name}: the image has {image.width} x {image.height} pixels, more than "
                         f"the {MAX_PIXELS:,} allowed"
                     )
+                _refuse_costly(data, image, name)
                 if side is not None:
                     image.draft(None, (2 * side, 2 * side))
                 image.load()
-                ImageOps.exif_transpose(image, in_place=True)
-                return _to_rgb(image)
+                turned = _TURNED.get(_orientation(image))
+                return _to_rgb(image if turned is None else image.transpose(turned))
     except UnidentifiedImageError as error:
         raise InvalidInputError(f"{name}: not an image in a known format") from error
     except Image.DecompressionBombError as error:
@@ -131,6 +192,65 @@ def decode(data: bytes, name: str | Path, side: int | None = None) -> Image.Imag
         raise InvalidInputError(
             f"{name}: the image is truncated or damaged ({str(error) or type(error).__name__})"
         ) from error
+
+
+def _refuse_costly(data: bytes, image: Image.Image, name: str | Path) -> None:
+    """Refuse a small picture whose decoding takes as much as that of a very large one."""
+    if image.format in ("JPEG", "MPO"):
+        # Counted by the byte first: a thumbnail and what lies behind the picture have scans, too.
+        most = min(MAX_SCANS, _MAX_SCANNED_PIXELS // (image.width * image.height))
+        if data.count(b"\xff\xda") > most and _scans(data, most) > most:
+            raise InvalidInputError(
+                f"{name}: the image has more than {most} scans, too many for its "
+                f"{image.width} x {image.height} pixels"
+            )
+    elif image.format == "TIFF":
+        tags = getattr(image, "tag_v2", {})
+        width, length = (_largest(tags.get(tag, 0)) for tag in (_TILE_WIDTH, _TILE_LENGTH))
+        if width < 1 or length < 1:
+            return
+        tiles = -(-image.width // width) * -(-image.height // length)
+        if width * length > MAX_PIXELS or tiles * width * length > _MAX_TILED_PIXELS:
+            raise InvalidInputError(
+                f"{name}: the image has tiles of {width} x {length} pixels, more than the "
+                f"{MAX_PIXELS:,} allowed"
+            )
+
+
+def _largest(value: Any) -> int:
+    """The largest of a tag's numbers: one is usual, but nothing hinders a file to have more."""
+    return int(max(value, default=0) if isinstance(value, tuple) else value)
+
+
+def _scans(data: bytes, most: int) -> int:
+    """How many scans the first picture of a JPEG file has; no more than one too many are counted.
+
+    Segments are gone through as libjpeg does: each says how long it is, and what comes behind the
+    header of a scan is searched for the next.
+    """
+    place, scans = 2, 0
+    while scans <= most and (found := _NEXT_SEGMENT.search(data, place)):
+        marker, place = found[1][0], found.end()
+        if marker == _END_OF_IMAGE:
+            break
+        scans += marker == _START_OF_SCAN
+        # The length counts its own two bytes.
+        place += max(2, int.from_bytes(data[place : place + 2]))
+    return scans
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF's orientation, 1 (upright) if it is not said or cannot be made out.
+
+    What else stands beside it is never looked at: cameras and programs write odd tags into good
+    photographs.
+    """
+    try:
+        found = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:
+        # Pillow's readers of tags raise whatever damaged ones lead them to; the picture is whole.
+        return 1
+    return found if isinstance(found, int) else 1
 
 
 FINGERPRINT_SIDE = 64

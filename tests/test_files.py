@@ -4,7 +4,7 @@ import stat
 import pytest
 
 from factcheck.errors import RunError
-from factcheck.files import write_whole
+from factcheck.files import write_new, write_whole
 
 
 def test_a_file_is_written_with_the_permissions_of_any_other(tmp_path):
@@ -29,6 +29,22 @@ def test_a_failure_leaves_what_was_there(tmp_path):
         write_whole(path, parts())
     assert path.read_text() == "before"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_in_the_files_place_leaves_no_temporary_file(tmp_path):
+    (tmp_path / "a.txt").mkdir()
+    with pytest.raises(RunError, match=r"a\.txt: cannot be written"):
+        write_whole(tmp_path / "a.txt", ["x"])
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.txt"]
+
+
+def test_a_new_file_is_not_written_through_a_link(tmp_path):
+    (tmp_path / "other").write_text("before")
+    (tmp_path / "a").symlink_to("other")
+    write_new(tmp_path / "a", b"after")
+    assert (tmp_path / "other").read_text() == "before"
+    assert not (tmp_path / "a").is_symlink()
+    assert (tmp_path / "a").read_bytes() == b"after"
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):

@@ -1,7 +1,9 @@
 """Pictures from strangers: read upright, RGB and bounded, or refused by name."""
 
 import io
+import os
 import struct
+import threading
 import zlib
 from pathlib import Path
 
@@ -126,3 +128,152 @@ def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
         file.truncate(pictures.MAX_BYTES + 1)
     with pytest.raises(InvalidInputError, match=r"huge.jpg: the image file has"):
         pictures.read_bytes(tmp_path / "huge.jpg")
+
+
+def test_devices_and_pipes_are_refused_unread(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "zeros.jpg").symlink_to("/dev/zero")
+    (tmp_path / "linked-pipe.jpg").symlink_to("pipe.jpg")
+    refused: list[str] = []
+
+    def read() -> None:
+        for name in ("pipe.jpg", "zeros.jpg", "linked-pipe.jpg"):
+            with pytest.raises(InvalidInputError, match="not an image file but a device or a pipe"):
+                pictures.read_bytes(tmp_path / name)
+            refused.append(name)
+
+    # In a thread, for nothing would end a reader that waits for a pipe.
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    reader.join(20)
+    assert len(refused) == 3
+
+
+def test_no_more_is_read_than_may_be_whatever_size_a_file_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that grows, as one of the kernel's without a size, is not followed."""
+    path = tmp_path / "growing.jpg"
+    path.write_bytes(b"x" * 100)
+    monkeypatch.setattr(pictures, "MAX_BYTES", 10)
+    monkeypatch.setattr(pictures, "_require_regular", lambda path, found: None)
+    with pytest.raises(InvalidInputError, match="the image file has 11 bytes, more than the 10"):
+        pictures.read_bytes(path)
+
+
+def jpeg_of_scans(more: int) -> bytes:
+    """A progressive JPEG, its last scan repeated."""
+    noise = Image.effect_noise((64, 64), 60)
+    data = encoded(noise, "JPEG", progressive=True)
+    last = data.rfind(b"\xff\xda")
+    return data[:-2] + data[last:-2] * more + b"\xff\xd9"
+
+
+def test_scans_without_number_are_refused_and_many_are_not() -> None:
+    assert pictures.decode(jpeg_of_scans(100), "many").size == (64, 64)
+    with pytest.raises(InvalidInputError, match=r"^more\.jpg: the image has more than 200 scans"):
+        pictures.decode(jpeg_of_scans(300), "more.jpg")
+
+
+def test_a_large_picture_may_have_fewer_scans(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "_MAX_SCANNED_PIXELS", 64 * 64 * 50)
+    with pytest.raises(InvalidInputError, match=r"more than 50 scans, too many for its 64 x 64"):
+        pictures.decode(jpeg_of_scans(60), "more.jpg")
+
+
+def test_scans_in_thumbnails_and_behind_the_picture_do_not_count(ramp: Image.Image) -> None:
+    data = encoded(ramp, "JPEG")
+    comment = b"\xff\xfe" + struct.pack(">H", 2 + 60_000) + b"\xff\xda" * 30_000
+    film = b"\xff\xda\x00\x08" * 1000
+    found = pictures.decode(data[:2] + comment + data[2:] + film, "with a film")
+    assert found.tobytes() == pictures.decode(data, "without").tobytes()
+
+
+def tiled_tiff(side: int, tile: tuple[int, int], packed_rows: int = 0) -> bytes:
+    """A TIFF of `side` squared black pixels in tiles, all of them the same deflated data."""
+    width, length = tile
+    packer = zlib.compressobj(9)
+    rows = packed_rows or length
+    data = b"".join(packer.compress(bytes(width * 3)) for _ in range(rows)) + packer.flush()
+    count = -(-side // width) * -(-side // length)
+    entries = [
+        (256, 4, 1, side),
+        (257, 4, 1, side),
+        (258, 3, 3, None),
+        (259, 3, 1, 8),
+        (262, 3, 1, 2),
+        (277, 3, 1, 3),
+        (322, 4, 1, width),
+        (323, 4, 1, length),
+        (324, 4, count, None),
+        (325, 4, count, None),
+    ]
+    bits = 8 + 2 + 12 * len(entries) + 4
+    offsets, counts = bits + 6, bits + 6 + 4 * count
+    start = counts + 4 * count
+    places = {258: bits, 324: start if count == 1 else offsets, 325: counts}
+    if count == 1:
+        places[325] = len(data)
+    out = b"II*\0" + struct.pack("<IH", 8, len(entries))
+    for tag, kind, number, value in entries:
+        out += struct.pack("<HHI", tag, kind, number)
+        held = places[tag] if value is None else value
+        out += struct.pack("<HH", held, 0) if kind == 3 and number == 1 else struct.pack("<I", held)
+    out += struct.pack("<IHHH", 0, 8, 8, 8)
+    return out + struct.pack(f"<{count}I", *[start] * count) + (
+        struct.pack(f"<{count}I", *[len(data)] * count) + data
+    )
+
+
+def test_tiles_are_read_and_giant_ones_refused() -> None:
+    assert pictures.decode(tiled_tiff(64, (32, 48)), "tiled").size == (64, 64)
+    for tile in ((16_384, 16_384), (16, 8_000_000)):
+        with pytest.raises(InvalidInputError, match=r"tiles of \d+ x \d+ pixels, more than"):
+            pictures.decode(tiled_tiff(64, tile, packed_rows=4), "giant.tif")
+
+
+def exif_of(*entries: tuple[int, int, int, bytes]) -> bytes:
+    body = b"".join(
+        struct.pack("<HHI", tag, kind, count) + value for tag, kind, count, value in entries
+    )
+    return b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(entries)) + body + bytes(4)
+
+
+@pytest.mark.parametrize(
+    ("odd", "value"),
+    [
+        ((34665, 2, 4), b"abc\0"),  # where the camera's own tags are, as text
+        ((34853, 2, 4), b"abc\0"),
+        ((258, 8, 1), struct.pack("<hH", -5, 0)),
+        ((256, 2, 4), b"abc\0"),
+        ((513, 4, 1), struct.pack("<I", 8)),
+        ((305, 1, 4), b"abcd"),
+        ((40965, 4, 1), struct.pack("<I", 8)),
+    ],
+)
+def test_odd_tags_do_not_make_a_photograph_damaged(
+    ramp: Image.Image, odd: tuple[int, int, int], value: bytes
+) -> None:
+    turned = (274, 3, 1, struct.pack("<HH", 6, 0))
+    exif = exif_of(*sorted([turned, (*odd, value)]))
+    assert pictures.decode(encoded(ramp, "JPEG", exif=exif), "odd.jpg").size == (40, 60)
+
+
+@pytest.mark.parametrize("exif", [b"Exif\0\0garbagegarbage", b"Exif\0\0II*\0", b"Exif\0\0"])
+def test_exif_that_cannot_be_read_turns_nothing(ramp: Image.Image, exif: bytes) -> None:
+    assert pictures.decode(encoded(ramp, "JPEG", exif=exif), "odd.jpg").size == (60, 40)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_that_of_pillow(
+    ramp: Image.Image, kind: str, orientation: int
+) -> None:
+    from PIL import ImageOps
+
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(ramp, kind, exif=exif)
+    with Image.open(io.BytesIO(data)) as opened:
+        expected = ImageOps.exif_transpose(opened).convert("RGB")
+    assert pictures.decode(data, "turned").tobytes() == expected.tobytes()

@@ -2,7 +2,7 @@
 
 A picture goes to `images-{split}/{claim,document}/{index}.{jpg,png,webp}`, so that no path tells a
 label. It appears there whole or not at all: whatever interrupts the work, calling again goes on
-where it stopped. What could not be had is kept in `hydrate-{split}.jsonl`, one URL a line with
+where it stopped. A file without content, or a link that leads nowhere, is none. What could not be had is kept in `hydrate-{split}.jsonl`, one URL a line with
 reason and status. Only one process at a time may work on a folder.
 """
 
@@ -14,6 +14,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from stat import S_ISREG
 from typing import Annotated, Any
 
 from PIL import Image, UnidentifiedImageError
@@ -32,7 +33,7 @@ from factcheck.datasets.fetch import (
 from factcheck.datasets.json_lines import read_json_lines
 from factcheck.datasets.picture_files import SIDES
 from factcheck.errors import InvalidInputError, MissingResourceError, RunError
-from factcheck.files import write_whole
+from factcheck.files import write_new, write_whole
 from factcheck.pictures import FORMATS, decode
 from factcheck.records import LABELS
 
@@ -43,7 +44,9 @@ Progress = Callable[[int, int], None]
 
 # What a reader of Factify 2 folders finds; MPO is a JPEG with more pictures behind it.
 _SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp"}
-_UNREACHABLE = frozenset({Reason.NO_HOST, Reason.NO_CONNECTION, Reason.TIMEOUT, Reason.BUSY})
+_UNREACHABLE = frozenset(
+    {Reason.NO_HOST, Reason.NO_CONNECTION, Reason.TIMEOUT, Reason.TOO_SLOW, Reason.BUSY}
+)
 _MOST_UNREACHABLE = 5
 _SAVE_EVERY = 100
 # A large picture takes hundreds of megabytes while it is decoded.
@@ -108,7 +111,8 @@ def hydrate(
 
     Raises:
         MissingResourceError: There is no such folder or split.
-        InvalidInputError: A table or a `hydrate-{split}.jsonl` is wrong.
+        InvalidInputError: A table or a `hydrate-{split}.jsonl` is wrong, or a folder for pictures
+            is a link that leads out of the folder.
         RunError: The folder cannot be written to, as when the disk is full.
     """
     folder = Path(folder)
@@ -120,6 +124,8 @@ def hydrate(
     for picture in pictures:
         if picture.url is not None and not picture.present:
             missing.setdefault(picture.url, []).append(picture)
+    for place in {picture.stem.parent for some in missing.values() for picture in some}:
+        _require_within(place, folder)
     journal = _Journal(folder, splits, missing)
     wanted = [
         url
@@ -294,9 +300,32 @@ def _pictures(folder: Path, split: str) -> Iterator[_Picture]:
                 side,
                 label=row.label or UNLABELLED,
                 url=url,
-                present=image is not None,
+                present=image is not None and _is_there(Path(image)),
                 stem=folder / f"images-{split}" / side / str(row.index),
             )
+
+
+def _is_there(image: Path) -> bool:
+    """Whether a picture that a folder lists is a file with something in it, or in an archive."""
+    try:
+        found = image.stat()
+    except NotADirectoryError:
+        return True
+    except OSError:
+        return False
+    return S_ISREG(found.st_mode) and found.st_size > 0
+
+
+def _require_within(place: Path, folder: Path) -> None:
+    """Make sure that what is written to a place in a data set's folder stays in that folder.
+
+    A data set comes from strangers, and one of its folders may be a link to one of the user's.
+    """
+    if not place.resolve().is_relative_to(folder.resolve()):
+        raise InvalidInputError(
+            f"{place}: a link that leads out of {folder}, where no pictures are put; replace it by "
+            "a folder"
+        )
 
 
 def _host(url: str) -> str:
@@ -315,11 +344,17 @@ def _store(data: bytes, url: str, stems: list[Path]) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                temporary.write_bytes(stored)
+                # Whoever made the data set knows this name and may have put a link there.
+                write_new(temporary, stored)
                 temporary.replace(path)
             except OSError:
                 temporary.unlink(missing_ok=True)
                 raise
+            # An empty file of another format would be found in the picture's stead.
+            for other in set(_SUFFIXES.values()) - {suffix}:
+                stale = stem.with_name(stem.name + other)
+                if (stale.is_symlink() or stale.is_file()) and not _is_there(stale):
+                    stale.unlink()
         except OSError as error:
             raise RunError(f"{path}: cannot be written ({error.strerror})") from error
 

@@ -253,12 +253,11 @@ def test_a_full_disk_is_told_in_a_sentence_and_leaves_nothing_half_written(table
     folder = table([(f"/good/{i}", None) for i in range(4)])
 
     def fill(path, data):
-        with path.open("wb") as file:
-            file.write(data[:100])
+        path.write_bytes(data[:100])
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_bytes", fill)
+        patch.setattr(module, "write_new", fill)
         with pytest.raises(RunError, match=r"\d\.jpg: cannot be written \(No space left on devic"):
             hydrate(folder, (), QUICK)
     assert files(folder) == {}
@@ -279,6 +278,67 @@ def test_what_a_killed_process_left_is_no_picture_and_is_written_over(table):
     half.write_bytes(picture(0)[:100])
     assert hydrate(folder, (), QUICK).total("fetched") == 1
     assert files(folder) == {"images-train/claim/0.jpg": picture(0)}
+
+
+def test_a_link_under_the_temporary_name_is_not_written_through(table, tmp_path_factory):
+    folder = table([("/good/0", None)])
+    outside = tmp_path_factory.mktemp("outside") / "precious.txt"
+    outside.write_text("precious")
+    place = folder / "images-train" / "claim"
+    place.mkdir(parents=True)
+    (place / ".0.part").symlink_to(outside)
+    assert hydrate(folder, (), QUICK).total("fetched") == 1
+    assert outside.read_text() == "precious"
+    assert not (place / "0.jpg").is_symlink()
+    assert files(folder) == {"images-train/claim/0.jpg": picture(0)}
+
+
+@pytest.mark.parametrize("name", ["images-train", "images-train/claim"])
+def test_a_folder_that_leads_out_of_the_data_set_is_refused(table, server, tmp_path_factory, name):
+    folder = table([("/good/0", None)])
+    outside = tmp_path_factory.mktemp("outside")
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).symlink_to(outside)
+    with pytest.raises(InvalidInputError, match=r"images-train/claim: a link that leads out of"):
+        hydrate(folder, (), QUICK)
+    assert not server.hits
+    assert list(outside.iterdir()) == []
+
+
+def test_a_folder_may_be_linked_within_the_data_set(table):
+    folder = table([("/good/0", None)])
+    (folder / "pictures").mkdir()
+    (folder / "images-train").symlink_to("pictures")
+    assert hydrate(folder, (), QUICK).total("fetched") == 1
+    assert (folder / "pictures" / "claim" / "0.jpg").read_bytes() == picture(0)
+
+
+def test_an_empty_file_or_a_link_to_nothing_is_no_picture(table):
+    folder = table([("/good/0", "/good/1"), ("/good/2", None)])
+    claims, documents = (folder / "images-train" / side for side in ("claim", "document"))
+    claims.mkdir(parents=True)
+    documents.mkdir()
+    (claims / "0.webp").touch()
+    (claims / "2.jpg").write_bytes(b"of no row")
+    (claims / "1.jpg").symlink_to("nowhere.jpg")
+    (documents / "0.png").symlink_to("nowhere.png")
+    hydrated = hydrate(folder, (), QUICK)
+    assert hydrated.splits["train"] == {"present": 0, "fetched": 3, "failed": 0, "without_url": 1}
+    assert files(folder) == {
+        "images-train/claim/0.jpg": picture(0),
+        "images-train/claim/1.jpg": picture(2),
+        "images-train/claim/2.jpg": b"of no row",
+        "images-train/document/0.jpg": picture(1),
+    }
+    assert not (documents / "0.png").is_symlink()
+    assert hydrate(folder, (), QUICK).total("present") == 3
+
+
+def test_a_host_that_sends_for_ever_is_left_alone(table, server):
+    folder = table([(f"/drip?{i}", None) for i in range(20)])
+    impatient = replace(QUICK, per_host=1, read_timeout=0.15, time_limit=0.2)
+    assert hydrate(folder, (), impatient).reasons == {"too slow": 20}
+    assert server.hits == {"/drip": 5}
 
 
 def test_a_host_that_does_not_answer_is_left_alone(table, server):

@@ -1,4 +1,6 @@
 import io
+import struct
+import tracemalloc
 import zipfile
 
 import pytest
@@ -92,3 +94,34 @@ def test_an_archive_that_is_replaced_is_read_anew(tmp_path):
     pack(path, {"claim/7.png": "blue"})
     os.utime(path, ns=(1, 1))
     assert pictures.read_bytes(path / "claim" / "7.png") == encoded("blue")
+
+
+def lying_bomb(path, packing):
+    """An archive of a few kilobytes that says it holds 100 bytes and holds 64 MB."""
+    with zipfile.ZipFile(path, "w", packing) as archive, archive.open("claim/7.png", "w") as file:
+        for _ in range(64):
+            file.write(bytes(2**20))
+    data = bytearray(path.read_bytes())
+    place = data.rfind(b"PK\x01\x02") + 24
+    data[place : place + 4] = struct.pack("<I", 100)
+    path.write_bytes(data)
+    return path / "claim" / "7.png"
+
+
+@pytest.mark.parametrize(
+    ("packing", "complaint"),
+    [
+        (zipfile.ZIP_DEFLATED, "is damaged"),
+        (zipfile.ZIP_BZIP2, "packs it in a way that is not read"),
+        (zipfile.ZIP_LZMA, "packs it in a way that is not read"),
+    ],
+)
+def test_no_more_is_unpacked_than_an_archive_says(tmp_path, packing, complaint):
+    member = lying_bomb(tmp_path / "a.zip", packing)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidInputError, match=rf"a\.zip/claim/7\.png: a\.zip {complaint}"):
+            pictures.read_bytes(member)
+        assert tracemalloc.get_traced_memory()[1] < 4 * 2**20
+    finally:
+        tracemalloc.stop()
