@@ -20,6 +20,7 @@ from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
+from math import inf
 from time import monotonic, time
 
 import httpx2
@@ -33,7 +34,7 @@ _HEADERS = {
     "Accept-Encoding": "identity",
     "Connection": "close",
 }
-_HOST = re.compile(r"(?=.{1,254}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?|[0-9a-f:.]*:[0-9a-f:.]*")
+_HOST = re.compile(r"(?=.{1,254}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?|(?=[^:]*:)[0-9a-f:.]*")
 _UNICAST = ipaddress.IPv6Network("2000::/3")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _MOST_ADDRESSES = 4
@@ -86,7 +87,7 @@ class FetchError(Exception):
     Attributes:
         reason: Why.
         status: HTTP status of the last answer, if that is what is wrong.
-        wait: What the server asks to wait, in seconds.
+        wait: What the server asks to wait before it is asked for this again, in seconds.
     """
 
     def __init__(self, reason: Reason, status: int | None = None, wait: float = 0.0) -> None:
@@ -116,6 +117,8 @@ class FetchSettings:
             every further attempt.
         longest_wait: Most that a server may ask to wait (Retry-After), in seconds; who asks for
             more is not asked again.
+        most_waiting: Most that a host is waited for in all, because it asked for it, in seconds;
+            from then on it is as if it asked for too much.
     """
 
     concurrency: int = 16
@@ -130,6 +133,7 @@ class FetchSettings:
     attempts: int = 3
     backoff: float = 1.0
     longest_wait: float = 60.0
+    most_waiting: float = 600.0
 
 
 def is_public(address: str) -> bool:
@@ -271,10 +275,14 @@ class Fetcher:
 
     def _refusal(self, url: httpx2.URL, response: httpx2.Response) -> FetchError:
         status = response.status_code
+        reason = _OF_STATUS.get(status, Reason.REFUSED)
+        if reason not in _TRIED_AGAIN:
+            # What is gone is not there later, and the host's other pictures need not wait for it.
+            return FetchError(reason, status)
         wait = retry_after(response.headers.get("Retry-After", ""))
-        if wait <= self._settings.longest_wait:
-            self._turns.hold(host_of(url), wait)
-        return FetchError(_OF_STATUS.get(status, Reason.REFUSED), status, wait)
+        if wait <= self._settings.longest_wait and not self._turns.hold(host_of(url), wait):
+            wait = inf
+        return FetchError(reason, status, wait)
 
     async def _read(self, response: httpx2.Response) -> bytes:
         most = self._settings.max_bytes
@@ -337,6 +345,7 @@ class _Host:
         self.slots = asyncio.Semaphore(slots)
         self.starting = asyncio.Lock()
         self.ready = 0.0
+        self.held = 0.0
 
 
 class _Turns:
@@ -363,10 +372,15 @@ class _Turns:
             finally:
                 self._free.release()
 
-    def hold(self, name: str, seconds: float) -> None:
-        """Let no request to a host start for a while."""
-        host = self._host(name)
-        host.ready = max(host.ready, monotonic() + seconds)
+    def hold(self, name: str, seconds: float) -> bool:
+        """Let no request to a host start for a while; False if it was held for too long already."""
+        host, now = self._host(name), monotonic()
+        longer = max(0.0, now + seconds - max(host.ready, now))
+        if host.held + longer > self._settings.most_waiting:
+            return False
+        host.held += longer
+        host.ready = max(host.ready, now + seconds)
+        return True
 
     def _host(self, name: str) -> _Host:
         if name not in self._hosts:

@@ -217,6 +217,14 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.answer(status=429, Retry_After=unquote(seconds))
 
+    def serve_busy(self, seconds):
+        """Too many requests, for ever."""
+        self.answer(status=429, Retry_After=seconds)
+
+    def serve_later(self, status):
+        """A refusal that asks to wait a minute."""
+        self.answer(status=int(status), Retry_After="60")
+
     def serve_twice(self, status):
         """Fails twice, fine from then on."""
         if self.server.hits[urlsplit(self.path).path] > 2:

@@ -84,3 +84,53 @@ def test_a_long_text_takes_time_in_proportion():
     once = seconds("subscribe updated: 1 read see <a " * 2_000)
     tenfold = seconds("subscribe updated: 1 read see <a " * 20_000)
     assert tenfold < 60 * max(once, 0.01)
+
+
+RUNS = (" ", "\t", "\n", "\r", "\u00a0", "\u2003", " \n", ": ", "- ", "9", "x", ".", "<", "<a ", "&", "&#1")
+
+
+@pytest.mark.parametrize("run", RUNS)
+@pytest.mark.parametrize(
+    "before",
+    [
+        "a",
+        "Updated",
+        "Published on",
+        "Copyright",
+        "Read",
+        "Also",
+        "Get it to",
+        "Subscribe",
+        "Follow us on",
+        "Share on",
+        "Sep 08, 2021 -",
+        "Sep 08, 2021-Wednesday Metro",
+        "Sep 08, 2021-Wednesday Metro cities",
+        "(reporting",
+        "4 min",
+    ],
+)
+def test_a_run_of_anything_is_passed_in_one_go(before, run):
+    # What takes the square of its length would take minutes for this.
+    text = before + run * (100_000 // len(run)) + "x"
+    assert clean_text(text).endswith("x")
+
+
+def test_a_reference_to_no_character_is_one_replacement_character():
+    for digits in ("1" * 40, "1" * 5000, "x" + "f" * 40, "X" + "0" * 5000):
+        assert clean_text(f"It is &#{digits}; here &amp; there.") == "It is \ufffd here & there."
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("One. \n \t\n Two.", "One. \n \t\n Two."),
+        ("One.\r\nAdvertisement\r\nTwo.", "One.\r\nTwo."),
+        ("One.  \n\u00a0Advertisement \x0b\n Two.", "One.  \n\u00a0Two."),
+        ("One.\nUpdated :  : Sep 8, 2021\nTwo.", "One.\nTwo."),
+        ("One.\nCopyright  (c)  2021 A\nTwo.", "One.\nTwo."),
+        ("One.\nCopyright\u00a02021\nTwo.", "One.\nTwo."),
+    ],
+)
+def test_white_space_of_every_kind_parts_lines_and_words(text, left):
+    assert clean_text(text) == left

@@ -219,6 +219,24 @@ def test_a_server_that_asks_for_too_much_time_is_not_asked_again(server, monkeyp
     assert server.hits["/wait/41"] == 1
 
 
+def test_a_host_is_waited_for_only_so_long_in_all(server, monkeypatch):
+    clock = Clock(monkeypatch)
+    settings = replace(QUICK, per_host=1, attempts=9, most_waiting=100.0)
+    errors = get_all([server.url(f"/busy/30?{i}") for i in range(4)], settings)
+    assert [error.reason for error in errors] == [Reason.BUSY] * 4
+    # Four times 30 would be more; each of the others is asked for once more, and then no longer.
+    assert sum(wait for wait in clock.slept if wait > 1) == pytest.approx(90.0, abs=0.1)
+    assert server.hits["/busy/30"] == 3 + 4
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_only_who_may_be_asked_again_is_waited_for(server, monkeypatch, status):
+    clock = Clock(monkeypatch)
+    errors = get_all([server.url(f"/later/{status}?{i}") for i in range(3)])
+    assert [(error.status, error.wait) for error in errors] == [(status, 0.0)] * 3
+    assert clock.slept == []
+
+
 def test_retry_after_is_seconds_or_a_date():
     soon = datetime.now(UTC) + timedelta(seconds=90)
     assert retry_after("120") == 120.0
