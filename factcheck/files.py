@@ -2,12 +2,15 @@
 
 import hashlib
 import os
+import re
 import sqlite3
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from factcheck.errors import FactcheckError, InvalidInputError, RunError
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def write_whole(path: Path, parts: Iterable[str]) -> None:
@@ -56,6 +59,14 @@ def write_new(path: Path, data: bytes) -> None:
     path.unlink(missing_ok=True)
     with path.open("xb") as file:
         file.write(data)
+
+
+def spelt(text: str) -> str:
+    """Text with lone surrogates spelt as JSON does, which is how Python holds undecodable names.
+
+    A file's name need not be UTF-8; a sentence that names it has to be written somewhere.
+    """
+    return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def sqlite_failure(path: Path, kind: str, error: sqlite3.Error) -> FactcheckError:

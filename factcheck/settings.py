@@ -4,14 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
 import yaml
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    TypeAdapter,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from factcheck.errors import InvalidInputError, MissingResourceError
 
@@ -50,12 +43,11 @@ class TextSource(Settings):
     sentence_pairs: bool = False
 
 
-# Well above all that is known, and so low that a stranger's configuration asks for no more memory
-# than its file of weights is worth: windows have no weights.
-_Width = Annotated[int, Field(ge=8, le=4096)]
-_Heads = Annotated[int, Field(ge=1, le=128)]
-_Depth = Annotated[int, Field(ge=1, le=64)]
-_Window = Annotated[int, Field(ge=1, le=32)]
+_Count = Annotated[int, Field(ge=1, le=64)]
+_Width = Annotated[int, Field(ge=1, le=4096)]
+
+_MOST_ATTENDED = 2**31
+"""Pairs of a token and a representative that global attention may compare in one picture."""
 
 
 class TwinsSvtSettings(Settings):
@@ -64,7 +56,7 @@ class TwinsSvtSettings(Settings):
     Attributes:
         side: Side of the square input, pixels.
         dims: Width of each stage.
-        heads: Attention heads of each stage, which share its width evenly.
+        heads: Attention heads of each stage, which divide its width.
         depths: Blocks of each stage; even ones attend locally, odd ones globally.
         windows: Side of the local windows of each stage, tokens.
         sub_windows: Side of the sub-windows that global attention summarises, tokens.
@@ -73,17 +65,25 @@ class TwinsSvtSettings(Settings):
 
     side: int = Field(128, ge=32, le=2048)
     dims: tuple[_Width, _Width, _Width, _Width] = (32, 64, 160, 256)
-    heads: tuple[_Heads, _Heads, _Heads, _Heads] = (1, 2, 5, 8)
-    depths: tuple[_Depth, _Depth, _Depth, _Depth] = (2, 2, 6, 2)
-    windows: tuple[_Window, _Window, _Window, _Window] = (8, 8, 8, 4)
-    sub_windows: tuple[_Window, _Window, _Window, _Window] = (8, 4, 2, 1)
+    heads: tuple[_Count, _Count, _Count, _Count] = (1, 2, 5, 8)
+    depths: tuple[_Count, _Count, _Count, _Count] = (2, 2, 6, 2)
+    windows: tuple[_Count, _Count, _Count, _Count] = (8, 8, 8, 4)
+    sub_windows: tuple[_Count, _Count, _Count, _Count] = (8, 4, 2, 1)
     mlp_ratio: int = Field(4, ge=1, le=16)
 
     @model_validator(mode="after")
-    def _heads_share_evenly(self) -> Self:
-        for dim, heads in zip(self.dims, self.heads, strict=True):
+    def _can_be(self) -> Self:
+        for stage, (dim, heads) in enumerate(zip(self.dims, self.heads, strict=True), start=1):
             if dim % heads:
-                raise ValueError(f"{heads} heads cannot share a width of {dim} evenly")
+                raise ValueError(f"{heads} heads do not divide the width {dim} of stage {stage}")
+        for stage, sub_window in enumerate(self.sub_windows):
+            # The side of a stage's grid is a quarter of the picture's, an eighth and so on.
+            tokens = (self.side // (4 << stage)) ** 2
+            if tokens * max(1, tokens // sub_window**2) > _MOST_ATTENDED:
+                raise ValueError(
+                    f"sub-windows of {sub_window} in stage {stage + 1} are too small for pictures "
+                    f"of {self.side} pixels"
+                )
         return self
 
 
@@ -160,11 +160,20 @@ def read_yaml(path: Path, kind: type[T]) -> T:
         InvalidInputError: It is not YAML, or says something that the settings do not know.
     """
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise MissingResourceError(f"{path}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise InvalidInputError(f"{path}: not a YAML file") from error
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InvalidInputError(f"{path}: not a YAML file") from error
+    except Exception as error:
+        # What looks like a date or a number and is none makes PyYAML raise whatever it comes upon,
+        # and brackets within brackets without end exhaust the stack.
+        said = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InvalidInputError(f"{path}: not a YAML file that can be read ({said})") from error
     try:
         return TypeAdapter(kind).validate_python(data)
     except ValidationError as error:

@@ -3,12 +3,16 @@
 import sqlite3
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
-from factcheck.errors import InvalidInputError, RunError
+from factcheck.errors import RunError
+from factcheck.files import sqlite_failure
+
+_KIND = "an encoding cache"
 
 _PATIENCE = 60.0
 """Seconds until a process that waits for another one gives up."""
@@ -26,8 +30,8 @@ class EncodingCache:
         """Open the cache, making it if there is none.
 
         Raises:
-            InvalidInputError: The file is there but is no cache.
-            RunError: The file cannot be made.
+            InvalidInputError: The file is there but is no cache, or is damaged.
+            RunError: The file cannot be made, or is locked or cannot be written.
         """
         self.path = path
         try:
@@ -39,8 +43,8 @@ class EncodingCache:
                 "CREATE TABLE IF NOT EXISTS encodings "
                 "(key BLOB PRIMARY KEY, value BLOB) WITHOUT ROWID"
             )
-        except sqlite3.DatabaseError as error:
-            raise InvalidInputError(f"{path}: not an encoding cache ({error})") from error
+        except sqlite3.Error as error:
+            raise sqlite_failure(path, _KIND, error) from error
         except OSError as error:
             raise RunError(
                 f"{path}: the encoding cache cannot be made ({error.strerror})"
@@ -57,30 +61,51 @@ class EncodingCache:
         self._connection.close()
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, np.ndarray]:
-        """The arrays, one-dimensional, of those keys that are there."""
+        """The arrays, one-dimensional, of those keys that are there.
+
+        Raises:
+            InvalidInputError: The file is damaged, or is no cache.
+            RunError: It cannot be read.
+        """
         found: dict[bytes, np.ndarray] = {}
         for start in range(0, len(keys), 500):
             chunk = keys[start : start + 500]
             marks = ",".join("?" * len(chunk))
-            rows = self._connection.execute(
-                f"SELECT key, value FROM encodings WHERE key IN ({marks})", chunk
+            try:
+                rows = self._connection.execute(
+                    f"SELECT key, value FROM encodings WHERE key IN ({marks})", chunk
+                ).fetchall()
+            except sqlite3.Error as error:
+                raise sqlite_failure(self.path, _KIND, error) from error
+            found.update(
+                (key, np.frombuffer(value, dtype=np.float32))
+                for key, value in rows
+                # What is no array is not there.
+                if isinstance(value, bytes) and len(value) % np.float32().itemsize == 0
             )
-            found.update((key, np.frombuffer(value, dtype=np.float32)) for key, value in rows)
         return found
 
     def put(self, items: Iterable[tuple[bytes, np.ndarray]]) -> None:
-        """Store arrays as float32; a key that is there already keeps its value."""
+        """Store arrays as float32; a key that is there already keeps a value of the same length.
+
+        Raises:
+            InvalidInputError: The file is damaged, or is no cache.
+            RunError: It cannot be written.
+        """
         rows = [(key, np.ascontiguousarray(array, np.float32).tobytes()) for key, array in items]
         try:
             self._connection.execute("BEGIN")
-            self._connection.executemany("INSERT OR IGNORE INTO encodings VALUES (?, ?)", rows)
+            self._connection.executemany(
+                "INSERT INTO encodings VALUES (?, ?) ON CONFLICT (key) DO UPDATE "
+                "SET value = excluded.value WHERE length(value) IS NOT length(excluded.value)",
+                rows,
+            )
             self._connection.execute("COMMIT")
-        except sqlite3.OperationalError as error:
-            if self._connection.in_transaction:
+        except sqlite3.Error as error:
+            # SQLite has rolled some failures back by itself.
+            with suppress(sqlite3.Error):
                 self._connection.execute("ROLLBACK")
-            raise RunError(
-                f"{self.path}: the encoding cache cannot be written ({error})"
-            ) from error
+            raise sqlite_failure(self.path, _KIND, error) from error
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:

@@ -4,9 +4,10 @@ import hashlib
 import json
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self, TypeVar
 
@@ -18,6 +19,7 @@ from factcheck import pictures
 from factcheck.encoders import image as image_module
 from factcheck.encoders import text as text_module
 from factcheck.encoders.cache import EncodingCache
+from factcheck.encoders.identity import settings_hash, tokenizer_settings, transformer_settings
 from factcheck.encoders.image import ImageEncoder, pool
 from factcheck.encoders.precision import number_format
 from factcheck.encoders.relation import RelationEncoder
@@ -60,7 +62,7 @@ class Encoders:
         text: The text encoder.
         image: The image encoder.
         relation: The text relation encoder; None where nothing asks for it.
-        cache: Where encodings are kept, by content and by the hash of the encoder that made them.
+        cache: Where encodings are kept, by content and by all of the encoder that they depend on.
         precision: Number format that they compute in. In bfloat16 an encoding depends in its last
             digits on what else is in its batch.
     """
@@ -115,7 +117,7 @@ class Encoders:
         """
         return self._each_once(
             texts,
-            [self._key(self.text.sha256, text.encode()) for text in texts],
+            self._keys(lambda: self.text.identity, (text.encode() for text in texts)),
             self.text.dimension,
             lambda some: self.text.encode(some, on_progress=on_progress, precision=self.precision),
             on_progress,
@@ -152,7 +154,10 @@ class Encoders:
         relation = self.relation
         return self._each_once(
             pairs,
-            [self._key(relation.sha256, json.dumps(pair).encode()) for pair in pairs],
+            self._keys(
+                lambda: f"{relation.sha256}:{self._reading}",
+                (json.dumps(pair).encode() for pair in pairs),
+            ),
             relation.width,
             lambda some: (
                 relation.encode(some, on_progress=on_progress, precision=self.precision).packed
@@ -178,9 +183,13 @@ class Encoders:
         relation = self.relation
         if relation is None or relation.relevance is None:
             raise UsageError("no text relation encoder that tells relevance was loaded")
+        relevance = relation.relevance
         return self._each_once(
             pairs,
-            [self._key(relation.relevance.sha256, json.dumps(pair).encode()) for pair in pairs],
+            self._keys(
+                lambda: f"{relevance.sha256}:{self._reading}",
+                (json.dumps(pair).encode() for pair in pairs),
+            ),
             1,
             lambda some: relation.relevances(
                 some, on_progress=on_progress, precision=self.precision
@@ -209,7 +218,7 @@ class Encoders:
             (N, width) float32.
         """
         input_of = dict(zip(keys, inputs, strict=True))
-        known = self.cache.get(list(input_of)) if self.cache else {}
+        known = self._known(list(input_of), width)
         if on_progress is not None and known:
             on_progress(len(known))
         row_of = {key: row for row, key in enumerate(input_of)}
@@ -269,8 +278,10 @@ class Encoders:
         on_progress: Progress | None,
     ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         """The token grid of each picture, by content hash, and why some have none."""
-        key_of = {sha256: self._key(self.image.sha256, sha256.encode()) for sha256 in path_of}
-        known = self.cache.get(list(key_of.values())) if self.cache else {}
+        contents = (sha256.encode() for sha256 in path_of)
+        keys = self._keys(lambda: self.image.identity, contents)
+        key_of = dict(zip(path_of, keys, strict=True))
+        known = self._known(keys, self.image.tokens * self.image.dimension)
         grids = {sha256: known[key] for sha256, key in key_of.items() if key in known}
         new = [sha256 for sha256 in path_of if sha256 not in grids]
         if on_progress is not None and grids:
@@ -321,11 +332,38 @@ class Encoders:
         except FactcheckError as error:
             return str(error)
 
-    def _key(self, encoder: str, content: bytes) -> bytes:
-        """The cache key of one input under one encoder, in the number format it computes in."""
-        if self.precision != "float32":
-            encoder = f"{encoder}:{self.precision}"
-        return hashlib.sha256(encoder.encode() + b"\0" + content).digest()
+    def _known(self, keys: Sequence[bytes], width: int) -> dict[bytes, np.ndarray]:
+        """What the cache has; what is not as long as an encoding counts for nothing."""
+        if self.cache is None:
+            return {}
+        found = self.cache.get(keys)
+        return {key: value for key, value in found.items() if value.shape == (width,)}
+
+    def _keys(self, encoder: Callable[[], str], contents: Iterable[bytes]) -> list[bytes]:
+        """The cache keys of inputs under one encoder, in the number format it computes in.
+
+        Args:
+            encoder: Tells its name, which takes some time and is not asked for without a cache.
+            contents: What tells one input from another.
+        """
+        name = f"{encoder()}:{self.precision}" if self.cache else ""
+        start = hashlib.sha256(name.encode() + b"\0")
+        keys = []
+        for content in contents:
+            digest = start.copy()
+            digest.update(content)
+            keys.append(digest.digest())
+        return keys
+
+    @cached_property
+    def _reading(self) -> str:
+        """Hash of how the text relation encoder reads, beside its weights."""
+        assert self.relation is not None
+        return settings_hash(
+            self.relation.config.max_tokens,
+            transformer_settings(self.relation.network.body.config),
+            tokenizer_settings(self.relation.tokenizer),
+        )
 
 
 def _hashes(paths: Sequence[str | Path | None]) -> list[tuple[str | None, str | None]]:

@@ -7,19 +7,25 @@ its place without a change elsewhere.
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 import numpy as np
 import torch
 from PIL import Image
-from pydantic import Field, FiniteFloat, ValidationError
+from pydantic import Field, ValidationError
 from torch import Tensor
 
 from factcheck import pictures
+from factcheck.encoders.identity import settings_hash
 from factcheck.encoders.image_match import CopyReadout
 from factcheck.encoders.precision import NumberFormats, best_device, number_format
-from factcheck.encoders.twins_svt import TwinsSVT
+from factcheck.encoders.twins_svt import (
+    GlobalSubsampledAttention,
+    LocallyGroupedAttention,
+    TwinsSVT,
+)
 from factcheck.encoders.twins_svt_weights import load_weights, shape_of, timm_model
 from factcheck.encoders.weights import in_half_precision, read_weights, weights_hash
 from factcheck.errors import InvalidInputError, MissingResourceError
@@ -70,16 +76,16 @@ class ImageTransform:
         return (pixels - mean).div_(std).permute(0, 3, 1, 2)
 
 
-# Pixel values are divided by it: what is nearly nothing would make numbers that are none.
-_Deviation = Annotated[float, Field(ge=1e-3, le=1e3)]
+_Level = Annotated[float, Field(ge=-1000, le=1000)]
+_Spread = Annotated[float, Field(ge=1e-3, le=1000)]
 
 
 class ImageEncoderConfig(Settings):
     """What `config.json` of an image encoder folder says."""
 
     architecture: TwinsSvtSettings
-    mean: tuple[FiniteFloat, FiniteFloat, FiniteFloat] = IMAGENET_MEAN
-    std: tuple[_Deviation, _Deviation, _Deviation] = IMAGENET_STD
+    mean: tuple[_Level, _Level, _Level] = IMAGENET_MEAN
+    std: tuple[_Spread, _Spread, _Spread] = IMAGENET_STD
 
 
 @dataclass(frozen=True)
@@ -133,8 +139,9 @@ class ImageEncoder:
 
         Args:
             name: `embedded`; a folder with config.json and model.safetensors; a checkpoint file of
-                a published variant, `.safetensors` or PyTorch's; or the name of a Twins-SVT of timm
-                with its pretrained tag, such as `twins_svt_small.in1k`.
+                a published variant, `.safetensors` or PyTorch's; or, if nothing on disk has that
+                name, that of a Twins-SVT of timm with its pretrained tag, such as
+                `twins_svt_small.in1k`.
 
         Raises:
             PrerequisiteError: A timm model whose weights are not on disk, and no hub.
@@ -143,11 +150,12 @@ class ImageEncoder:
         """
         if name == EMBEDDED:
             return cls._from_folder(EMBEDDED_FOLDER)
-        if name.startswith("twins_svt"):
-            return cls._from_timm(name)
+        # Published checkpoint files are named after timm's models: what is on disk goes first.
         if Path(name).is_file():
             network = TwinsSVT.from_file(name)
             return cls(Path(name).name, network, ImageTransform(224), best_device())
+        if name.startswith("twins_svt") and not Path(name).is_dir():
+            return cls._from_timm(name)
         return cls._from_folder(Path(name), best_device())
 
     @classmethod
@@ -166,6 +174,22 @@ class ImageEncoder:
         data: dict[str, Any] = resolve_model_data_config(model)  # type: ignore[no-untyped-call]
         transform = ImageTransform(data["input_size"][-1], data["mean"], data["std"])
         return cls(name, TwinsSVT.from_timm(model), transform, best_device())
+
+    @cached_property
+    def identity(self) -> str:
+        """Hash of all that an encoding depends on: the weights, the transform and the windows.
+
+        `sha256` names the weights alone, as checkpoints and indices do.
+        """
+        transform = self.transform
+        attention = [
+            (name, module.heads, getattr(module, "window", 0), getattr(module, "sub_window", 0))
+            for name, module in self.network.named_modules()
+            if isinstance(module, LocallyGroupedAttention | GlobalSubsampledAttention)
+        ]
+        return settings_hash(
+            self.sha256, transform.side, [*transform.mean], [*transform.std], attention
+        )
 
     def prepare(self, data: bytes, name: str | Path) -> Tensor:
         """Decode a picture file no larger than the network needs it; safe to call from threads.

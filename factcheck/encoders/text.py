@@ -1,12 +1,14 @@
 """The text encoder: texts in, unit vectors out."""
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
 
+from factcheck.encoders.identity import settings_hash, tokenizer_settings, transformer_settings
 from factcheck.encoders.precision import (
     KEYS_AT_A_TIME,
     NumberFormats,
@@ -63,13 +65,25 @@ class TextEncoder:
 
         Raises:
             PrerequisiteError: The model is not on disk and the hub cannot be reached.
-            InvalidInputError: The embedded weights are not the ones that are expected, or those of
-                another model are not all finite numbers.
+            InvalidInputError: The embedded weights are not the ones that are expected, there is a
+                folder of that name and no text encoder in it, or its weights are not all finite
+                numbers.
         """
         from sentence_transformers import SentenceTransformer
 
         if name == EMBEDDED:
             return cls(_EMBEDDED_NAME, SentenceTransformer(str(_embedded_folder()), device="cpu"))
+        if Path(name).is_dir():
+            try:
+                model = SentenceTransformer(name)
+                found = cls(name, model)
+            except Exception as error:
+                # Damaged files make the libraries below raise whatever they come upon.
+                raise InvalidInputError(
+                    f"{name}: a folder, but no text encoder that can be read ({_first_line(error)})"
+                ) from error
+            require_finite(model.state_dict(), name)
+            return found
         try:
             model = SentenceTransformer(name)
         except (OSError, ValueError) as error:
@@ -79,6 +93,22 @@ class TextEncoder:
             ) from error
         require_finite(model.state_dict(), name)
         return cls(name, model)
+
+    @cached_property
+    def identity(self) -> str:
+        """Hash of all that an encoding depends on: the weights, the tokenizer, how far it reads."""
+        modules: Any = self.model
+        told = [
+            (
+                type(module).__name__,
+                module.get_config_dict() if hasattr(module, "get_config_dict") else {},
+                transformer_settings(module.config) if hasattr(module, "config") else {},
+            )
+            for module in modules
+        ]
+        reads = min(self.model.max_seq_length or MAX_CHARACTERS, MAX_CHARACTERS)
+        tokenizer = tokenizer_settings(self.model.tokenizer)
+        return settings_hash(self.sha256, told, reads, tokenizer)
 
     def encode(
         self,
@@ -120,6 +150,12 @@ class TextEncoder:
             if on_progress is not None:
                 on_progress(len(chunk))
         return vectors
+
+
+def _first_line(error: Exception) -> str:
+    """What an error says, no longer than a message of one sentence may be."""
+    said = " ".join(str(error).split())
+    return f"{type(error).__name__}: {said[:200]}" if said else type(error).__name__
 
 
 def _convert(model: "SentenceTransformer", dtype: torch.dtype) -> None:

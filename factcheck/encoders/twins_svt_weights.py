@@ -62,7 +62,8 @@ def our_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights under our names, whether they came under ours, timm's or the authors'.
 
     The classifier is left out. A kernel (C_out, C_in, k, k) whose stride is its size becomes a
-    matrix (C_out, k * k * C_in).
+    matrix (C_out, k * k * C_in). A tensor that says it has more numbers than it holds is left as it
+    is: to lay it out could take any amount of memory, and shapes are looked at later.
     """
     converted = {}
     for name, tensor in state.items():
@@ -73,10 +74,15 @@ def our_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             ours, found = pattern.subn(replacement, name)
             if found:
                 break
-        if tensor.ndim == 4 and ".position." not in ours:
+        if tensor.ndim == 4 and ".position." not in ours and not _repeats(tensor):
             tensor = tensor.permute(0, 2, 3, 1).flatten(1)
-        converted[ours] = tensor.contiguous()
+        converted[ours] = tensor
     return converted
+
+
+def _repeats(tensor: Tensor) -> bool:
+    """Whether a tensor has more numbers than there are in memory, as one that `expand` gives."""
+    return tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes()
 
 
 def shape_of(state: Mapping[str, Tensor], name: str | Path) -> TwinsSVTShape:
@@ -142,7 +148,9 @@ def load_weights(network: nn.Module, state: Mapping[str, Tensor], name: str | Pa
         raise InvalidInputError(
             f"{name}: the weights do not fit the network: {'; '.join(problems)}"
         )
-    network.load_state_dict({key: state[key].float().clone() for key in wanted}, assign=True)
+    network.load_state_dict(
+        {key: state[key].float().contiguous().clone() for key in wanted}, assign=True
+    )
 
 
 def timm_model(name: str) -> nn.Module:

