@@ -24,7 +24,11 @@ SPLITS = ("train", "val", "test")
 
 _NEEDED = ("claim", "document")
 _COLUMNS = (*_NEEDED, "claimimage", "documentimage", "category", "claimocr", "documentocr")
-_INDEX_COLUMNS = ("", "id", "index")
+# What pandas calls a column without a name; with a dot the second time that it is written anew.
+_UNNAMED = re.compile(r"unnamed: \d+(\.\d+)?", re.IGNORECASE)
+_INDEX_COLUMNS = ("", "id", "index", "idx", "no", "number", "row", "rowid", "rownumber", "sno")
+_WHOLE_NUMBER = re.compile(r"[0-9]{1,18}")
+_SPLIT_NAME = re.compile(r"[\w-][\w.-]*")
 _LABELS = {re.sub(r"[^a-z]", "", label.lower()): label for label in LABELS}
 _MAX_HEADER_BYTES = 64 * 2**10
 
@@ -67,13 +71,20 @@ class _ProvenanceLine(BaseModel):
 def find_splits(folder: Path) -> list[str]:
     """Names of the splits in a folder: its CSV files that have a claim and a document column.
 
+    Names with spaces and the like, such as that of `train (1).csv`, are those of copies, and are
+    passed over; `require_split` refuses them.
+
     Raises:
         MissingResourceError: There is no such folder.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise MissingResourceError(f"{folder}: no such folder")
-    found = [path.stem for path in sorted(folder.glob("*.csv")) if _looks_right(path)]
+    found = [
+        path.stem
+        for path in sorted(folder.glob("*.csv"))
+        if _SPLIT_NAME.fullmatch(path.stem) and path.is_file() and _looks_right(path)
+    ]
     return [split for split in SPLITS if split in found] + [
         split for split in found if split not in SPLITS
     ]
@@ -86,7 +97,7 @@ def require_split(folder: Path, split: str) -> Path:
         MissingResourceError: There is no such folder or split.
     """
     path = Path(folder) / f"{split}.csv"
-    if not re.fullmatch(r"[\w-][\w.-]*", split) or not path.is_file():
+    if not _SPLIT_NAME.fullmatch(split) or not path.is_file():
         splits = ", ".join(find_splits(folder)) or "none"
         raise MissingResourceError(f"{path}: no such split, the folder has {splits}")
     return path
@@ -96,10 +107,17 @@ def read_factify2(folder: Path, split: str) -> list[Factify2Row]:
     """Read one split of a Factify 2 folder.
 
     Read is `{split}.csv`, separated by tabs or commas, its columns in any spelling
-    (`Claim OCR`, `claim_ocr`), with an index column or without (then rows count from 0). Pictures
-    lie where `PictureFiles` says, unpacked or in archives. A picture that is not there is no error:
-    the claim's or document's `image` is None. Texts are cleaned by `clean_text`; a row keeps them
-    as they are in the file too.
+    (`Claim OCR`, `claim_ocr`), with an index column or without (then rows count from 0).
+
+    The index names the pictures, so a wrong one shows every row another's. It is the column without
+    a name (`Unnamed: 0`, `Unnamed: 0.1`), or one named id, index, idx, no, number, row, row id, row
+    number or S.No, wherever it stands; one that is not the first and holds no whole number at all
+    is none. Several must agree, and a first column under any other name must not look like one: if
+    in doubt, the table is refused.
+
+    Pictures lie where `PictureFiles` says, unpacked or in archives. A picture that is not there is
+    no error: the claim's or document's `image` is None. Texts are cleaned by `clean_text`; a row
+    keeps them as they are in the file too.
 
     Args:
         folder: The folder.
@@ -110,9 +128,9 @@ def read_factify2(folder: Path, split: str) -> list[Factify2Row]:
 
     Raises:
         MissingResourceError: There is no such folder or file, or it cannot be read.
-        InvalidInputError: The file is not a table in UTF-8 or a column is missing, an archive of
-            pictures is damaged, or a row has a category that is unknown, an empty text, or an index
-            that is not a number or not unique.
+        InvalidInputError: The file is not a table in UTF-8, a column is missing, it is not clear
+            which one numbers the rows, an archive of pictures is damaged, or a row has a category
+            that is unknown, an empty text, or an index that is not a number or not unique.
     """
     rows, problems = inspect_factify2(folder, split)
     if problems:
@@ -143,7 +161,7 @@ def inspect_factify2(
     columns = {
         name: table[name].tolist() if name in table else [""] * len(table) for name in _COLUMNS
     }
-    numbered = table.columns[0] in _INDEX_COLUMNS
+    written = _indices(path, table)
     reader = _RowReader(
         path,
         split,
@@ -151,7 +169,6 @@ def inspect_factify2(
         _read_provenance(folder / f"provenance-{split}.jsonl"),
         labelled=any(value.strip() for value in columns["category"]),
     )
-    written = table.iloc[:, 0].tolist() if numbered else map(str, range(len(table)))
     rows, problems = [], []
     for position, index in enumerate(written):
         try:
@@ -231,7 +248,7 @@ class _RowReader:
 
     def _index(self, position: int, value: str) -> int:
         # The index becomes a part of file names, so nothing but digits passes.
-        if not re.fullmatch(r"[0-9]{1,18}", value):
+        if not _WHOLE_NUMBER.fullmatch(value):
             raise InvalidInputError(
                 f"{self._path}, data row {position + 1}: the index {value[:40]!r} is not a whole "
                 "number"
@@ -254,9 +271,64 @@ class _RowReader:
         return label
 
 
+def _indices(path: Path, table: "DataFrame") -> list[str]:
+    """The number of each row, as it is written.
+
+    Raises:
+        InvalidInputError: Columns that number the rows disagree, or one that has another name than
+            such columns have looks as if it did.
+    """
+    counted = [str(row) for row in range(len(table))]
+    columns = [
+        (place, table.iloc[:, place].tolist())
+        for place, name in enumerate(table.columns)
+        if name in _INDEX_COLUMNS
+    ]
+    found = [
+        (place, values)
+        for place, values in columns
+        if place == 0 or any(map(_WHOLE_NUMBER.fullmatch, values))
+    ]
+    if len(found) > 1:
+        # Beside one that numbers rows a first column of anything else need not.
+        found = [some for some in found if any(map(_WHOLE_NUMBER.fullmatch, some[1]))] or found[:1]
+    names = table.attrs["names"]
+    if not found:
+        first = table.iloc[:, 0].tolist()
+        if (
+            table.columns[0] not in _COLUMNS
+            and all(map(_WHOLE_NUMBER.fullmatch, first))
+            and len(set(map(int, first))) == len(first)
+            and list(map(int, first)) != list(range(len(first)))
+        ):
+            raise InvalidInputError(
+                f"{path}: the first column, {names[0]!r}, has another whole number in each row; "
+                "name it 'index' if the pictures are numbered by it, or put it behind the others"
+            )
+        return counted
+    place, values = found[0]
+    for other, others in found[1:]:
+        row = next(
+            (
+                row
+                for row, pair in enumerate(zip(values, others, strict=True))
+                if pair[0] != pair[1]
+            ),
+            None,
+        )
+        if row is not None:
+            raise InvalidInputError(
+                f"{path}: the columns {names[place]!r} and {names[other]!r} both number the rows, "
+                f"and differ from data row {row + 1} on; remove or rename the one that the "
+                "pictures are not numbered by"
+            )
+    return values
+
+
 def _fold(name: str) -> str:
     """A column's name without case, spaces and punctuation, and without pandas' name for none."""
-    name = re.sub(r"^Unnamed: \d+$", "", name)
+    if _UNNAMED.fullmatch(name.strip()):
+        return ""
     return re.sub(r"[^a-z]", "", name.lower())
 
 
@@ -304,6 +376,7 @@ def _read_table(path: Path) -> "DataFrame":
     if not isinstance(table.index, pandas.RangeIndex):
         # One name fewer than columns: pandas has taken the first column for the index already.
         table = table.reset_index(names="")
+    table.attrs["names"] = [str(name) for name in table.columns]
     table.columns = [_fold(str(name)) for name in table.columns]
     for name in _COLUMNS:
         count = list(table.columns).count(name)

@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -199,3 +200,77 @@ def test_files_that_are_no_tables_are_named(tmp_path):
     for name in "abcde":
         with pytest.raises(InvalidInputError, match=rf"{name}\.csv"):
             read_factify2(tmp_path, name)
+
+
+ODD_NAMES = ("Unnamed: 0", "unnamed: 0", "Unnamed: 0.1", "S.No", "S No.", "Row_ID", "IDX")
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_the_index_is_known_by_its_names_at_any_place(tmp_path, name, place):
+    header, row = ["claim", "document"], ["C", "D"]
+    header.insert(place, name)
+    row.insert(place, "7")
+    (found,) = read_factify2(write(tmp_path / "x.csv", header, [row], indices=None), "x")
+    assert (found.index, found.claim.text) == (7, "C")
+
+
+def test_several_index_columns_that_agree_are_one(tmp_path):
+    header = ("Unnamed: 0.1", "Unnamed: 0", "claim", "document", "Id")
+    rows = [("7", "7", "C", "D", "7"), ("9", "9", "C", "D", "9")]
+    found = read_factify2(write(tmp_path / "x.csv", header, rows, indices=None), "x")
+    assert [row.index for row in found] == [7, 9]
+
+
+def test_index_columns_that_disagree_are_named(tmp_path):
+    header = ("Unnamed: 0.1", "Unnamed: 0", "claim", "document")
+    rows = [("7", "7", "C", "D"), ("8", "9", "C", "D")]
+    with pytest.raises(
+        InvalidInputError,
+        match=r"x\.csv: the columns 'Unnamed: 0\.1' and 'Unnamed: 0' both number the rows, and "
+        r"differ from data row 2 on",
+    ):
+        read_factify2(write(tmp_path / "x.csv", header, rows, indices=None), "x")
+
+
+def test_columns_of_those_names_that_hold_no_numbers_are_no_index(tmp_path):
+    # A separator at the end of each line, and names of posts.
+    rows = [("C", "D", "a1", ""), ("C", "D", "b2", "")]
+    folder = write(tmp_path / "x.csv", ("claim", "document", "Id", ""), rows, indices=None)
+    assert [row.index for row in read_factify2(folder, "x")] == [0, 1]
+    folder = write(tmp_path / "y.csv", ("claim", "document", "Id", ""), rows, ("4", "5"))
+    assert [row.index for row in read_factify2(folder, "y")] == [4, 5]
+    named_first = [("a1", "C", "D", "3"), ("b2", "C", "D", "4")]
+    header = ("Id", "claim", "document", "index")
+    folder = write(tmp_path / "z.csv", header, named_first, indices=None)
+    assert [row.index for row in read_factify2(folder, "z")] == [3, 4]
+
+
+def test_a_wrong_number_in_an_index_column_elsewhere_is_named(tmp_path):
+    rows = [("C", "D", "7"), ("C", "D", "x")]
+    folder = write(tmp_path / "x.csv", ("claim", "document", "Id"), rows, indices=None)
+    with pytest.raises(InvalidInputError, match="data row 2: the index 'x' is not a whole number"):
+        read_factify2(folder, "x")
+
+
+def test_a_first_column_that_looks_like_an_index_is_not_passed_over(tmp_path):
+    header = ("tweet", "claim", "document")
+
+    def indices(*numbers):
+        rows = [(number, "C", "D") for number in numbers]
+        folder = write(tmp_path / "x.csv", header, rows, indices=None)
+        return [row.index for row in read_factify2(folder, "x")]
+
+    with pytest.raises(InvalidInputError, match=r"x\.csv: the first column, 'tweet', has another"):
+        indices("7", "9")
+    assert indices("0", "1") == [0, 1]  # as rows are counted anyway
+    assert indices("7", "7") == indices("7", "x") == [0, 1]
+
+
+def test_a_split_is_found_only_if_it_may_be_asked_for(tmp_path):
+    for name in ("train", "train (1)", "train copy", ".hidden", "val.v2"):
+        write(tmp_path / f"{name}.csv")
+    os.mkfifo(tmp_path / "pipe.csv")
+    assert find_splits(tmp_path) == ["train", "val.v2"]
+    for split in find_splits(tmp_path):
+        read_factify2(tmp_path, split)
