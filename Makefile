@@ -84,7 +84,8 @@ train-relevance: $(INSTALLED)
 	$(call require_data)
 	$(BIN)/factcheck train configs/relevance.yaml --data $(DATA) --out build/relevance
 
-build/composed:
+# What it is made with must be there, and is no reason to make it anew.
+build/composed: | $(INSTALLED)
 	$(call require_data)
 	$(BIN)/factcheck data compose configs/compose-default.yaml --data $(DATA) --out build/composed
 

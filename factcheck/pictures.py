@@ -123,8 +123,8 @@ def _read_member(path: Path, archive: Path) -> bytes:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise MissingResourceError(f"{path}: the image cannot be read ({reason})") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        # The last two: a compression that this Python does not know, and an encrypted archive.
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError) as error:
+        # The last two: names that are no text, and an encrypted archive.
         raise InvalidInputError(f"{path}: {archive.name} is damaged ({error})") from error
 
 

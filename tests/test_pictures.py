@@ -220,8 +220,10 @@ def tiled_tiff(side: int, tile: tuple[int, int], packed_rows: int = 0) -> bytes:
         held = places[tag] if value is None else value
         out += struct.pack("<HH", held, 0) if kind == 3 and number == 1 else struct.pack("<I", held)
     out += struct.pack("<IHHH", 0, 8, 8, 8)
-    return out + struct.pack(f"<{count}I", *[start] * count) + (
-        struct.pack(f"<{count}I", *[len(data)] * count) + data
+    return (
+        out
+        + struct.pack(f"<{count}I", *[start] * count)
+        + (struct.pack(f"<{count}I", *[len(data)] * count) + data)
     )
 
 

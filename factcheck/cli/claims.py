@@ -68,10 +68,12 @@ def read_standard_input() -> "str | list[Claim]":
     """
     stream = _standard_input()
     first = stream.readline(_MOST_BYTES)
+    blank = 0
     while first and not first.strip():
+        blank += first.endswith(b"\n")
         first = stream.readline(_MOST_BYTES)
     if first.lstrip(b"\xef\xbb\xbf \t").startswith(b"{"):
-        return _read_lines(first, stream)
+        return _read_lines(first, stream, blank)
     return _decode(first + stream.read(_MOST_BYTES), "standard input").strip()
 
 
@@ -95,14 +97,21 @@ def _standard_input() -> BinaryIO:
     return sys.stdin.buffer
 
 
-def _read_lines(first: bytes, stream: BinaryIO) -> "list[Claim]":
-    """Claims in JSON Lines, their pictures relative to the working folder."""
+def _read_lines(first: bytes, stream: BinaryIO, blank: int) -> "list[Claim]":
+    """Claims in JSON Lines, their pictures relative to the working folder.
+
+    Args:
+        first: The first line with something in it.
+        stream: The rest.
+        blank: How many lines were before it, which count where a line is named by its number.
+    """
     from factcheck.datasets import read_claims
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "standard input"
         with path.open("wb") as file:
-            file.write(first)
+            # A byte order mark is one only at the very beginning.
+            file.write(b"\n" * blank + first.removeprefix(b"\xef\xbb\xbf"))
             shutil.copyfileobj(stream, file)
         try:
             claims = read_claims(path)

@@ -8,8 +8,8 @@ A text is cut into lines and sentences, and a sentence goes when it is boilerpla
 a sentence of an article that only mentions a subscription stays. Each kind has its own pattern
 below, and its own test.
 
-Texts are strangers', and no pattern may take time that grows with the square of a run: one of white
-space is taken whole and never given back (`*+`), and is entered at its beginning alone (`(?<!...)`).
+Texts are strangers', and no pattern may take time that grows with the square of a run: white space
+is taken whole and never given back (`*+`), and is entered at its beginning alone (`(?<!...)`).
 """
 
 import html

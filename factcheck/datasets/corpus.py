@@ -143,8 +143,9 @@ def corpus_key(path: Path) -> str:
     Raises:
         MissingResourceError: A file cannot be read.
     """
-    files = sorted(path.glob("*.csv")) if path.is_dir() else [path]
-    digest = hashlib.sha256(str(path.resolve()).encode())
+    # A pipe among them would be waited for.
+    files = sorted(filter(Path.is_file, path.glob("*.csv"))) if path.is_dir() else [path]
+    digest = hashlib.sha256(str(path.resolve()).encode("utf-8", "surrogateescape"))
     try:
         for file in files:
             with file.open("rb") as opened:

@@ -24,7 +24,7 @@ from factcheck.datasets.near_duplicates import (
 from factcheck.datasets.picture_files import SIDES, PictureFiles, Side
 from factcheck.datasets.picture_survey import PictureFacts, survey_pictures
 from factcheck.errors import InvalidInputError
-from factcheck.files import file_sha256, write_whole
+from factcheck.files import file_sha256, spelt, write_whole
 
 SURVEY = "doctor.sqlite"
 MANIFEST = "doctor.json"
@@ -110,7 +110,7 @@ def examine(
     described = {split.name: _describe(split, facts, groups) for split in read}
     result: dict[str, Any] = {
         "schema_version": 1,
-        "folder": str(folder),
+        "folder": spelt(str(folder)),
         "usable": all(not split.problems for split in read),
         "splits": described,
         "across": {
@@ -172,9 +172,9 @@ def _read(folder: Path, name: str) -> _Split:
     try:
         rows, problems = inspect_factify2(folder, name, files)
     except InvalidInputError as error:
-        return _Split(name, None, [], [str(error)], files)
+        return _Split(name, None, [], [spelt(str(error))], files)
     sha256 = file_sha256(folder / f"{name}.csv")
-    return _Split(name, sha256, rows, [str(problem) for problem in problems], files)
+    return _Split(name, sha256, rows, [spelt(str(problem)) for problem in problems], files)
 
 
 _Grouped = dict[str, tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]

@@ -2,8 +2,9 @@
 
 A picture goes to `images-{split}/{claim,document}/{index}.{jpg,png,webp}`, so that no path tells a
 label. It appears there whole or not at all: whatever interrupts the work, calling again goes on
-where it stopped. A file without content, or a link that leads nowhere, is none. What could not be had is kept in `hydrate-{split}.jsonl`, one URL a line with
-reason and status. Only one process at a time may work on a folder.
+where it stopped. A file without content, or a link that leads nowhere, is no picture. What could
+not be had is kept in `hydrate-{split}.jsonl`, one URL a line with reason and status. Only one
+process at a time may work on a folder.
 """
 
 import asyncio

@@ -24,6 +24,7 @@ PICTURE_BITS = 4
 _FEWEST_PAIRS = 3
 _PERMUTATIONS = 128
 _BATCH = 1024
+_OF_A_GROUP = 8
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,12 @@ def group_texts(texts: Sequence[str | None]) -> Groups:
     Args:
         texts: N texts; None or white space for one that is not there.
     """
-    from datasketch import MinHash, MinHashLSH
+    from datasketch import MinHash
 
     words = [normalise(text) if text else "" for text in texts]
     exact, distinct = _equal([text or None for text in words])
-    index = MinHashLSH(threshold=TEXT_SIMILARITY, num_perm=_PERMUTATIONS)
+    found = _Found()
     pairs_of: list[np.ndarray] = []
-    alike: list[tuple[int, int]] = []
     for start in range(0, len(distinct), _BATCH):
         batch = [word_pairs(text) for text in distinct[start : start + _BATCH]]
         # The pairs are hashed already.
@@ -67,11 +67,68 @@ def group_texts(texts: Sequence[str | None]) -> Groups:
             pairs_of.append(pairs)
             if len(pairs) < _FEWEST_PAIRS:
                 continue
-            for other in index.query(sketch):
-                if jaccard(pairs, pairs_of[other]) >= TEXT_SIMILARITY:
-                    alike.append((other, place))
-            index.insert(place, sketch, check_duplication=False)
-    return Groups(exact, _chained(exact, len(distinct), alike))
+            buckets = found.buckets(sketch.hashvalues)
+            for other in found.near(buckets):
+                # One that is like it is enough to tell of a whole group.
+                if found.group(other) != found.group(place) and (
+                    jaccard(pairs, pairs_of[other]) >= TEXT_SIMILARITY
+                ):
+                    found.join(other, place)
+            found.add(buckets, place)
+    return Groups(exact, _chained(exact, len(distinct), found.joined))
+
+
+class _Found:
+    """Texts by their sketches, in buckets of those that may be near duplicates, and their groups.
+
+    Pages of one template are all like one another. Of a group a bucket takes only the first few, so
+    that another such page is compared with them and not with thousands.
+
+    Attributes:
+        joined: Pairs of texts that are alike, as many as tie the groups together.
+    """
+
+    def __init__(self) -> None:
+        from datasketch import MinHashLSH
+
+        self._bands = MinHashLSH(threshold=TEXT_SIMILARITY, num_perm=_PERMUTATIONS).hashranges
+        self._members: dict[tuple[int, bytes], list[int]] = {}
+        self._above: dict[int, int] = {}
+        self.joined: list[tuple[int, int]] = []
+
+    def buckets(self, sketch: np.ndarray) -> list[list[int]]:
+        """The buckets that a text of a sketch, (128,), is in: one for each band of the sketch."""
+        return [
+            self._members.setdefault((start, sketch[start:end].tobytes()), [])
+            for start, end in self._bands
+        ]
+
+    def near(self, buckets: list[list[int]]) -> list[int]:
+        """All texts in some buckets."""
+        return sorted({place for bucket in buckets for place in bucket})
+
+    def add(self, buckets: list[list[int]], place: int) -> None:
+        """Put a text into buckets, but for those that have enough of its group."""
+        group = self.group(place)
+        for bucket in buckets:
+            if sum(self.group(other) == group for other in bucket) < _OF_A_GROUP:
+                bucket.append(place)
+
+    def group(self, place: int) -> int:
+        """The first text of the group of a text."""
+        first = place
+        while (above := self._above.get(first, first)) != first:
+            first = above
+        # The next time the way is short.
+        while (above := self._above.get(place, place)) != first:
+            self._above[place], place = first, above
+        return first
+
+    def join(self, one: int, other: int) -> None:
+        """Make one group of those of two texts."""
+        first, second = sorted((self.group(one), self.group(other)))
+        self._above[second] = first
+        self.joined.append((one, other))
 
 
 def group_pictures(facts: Sequence[PictureFacts | None]) -> Groups:

@@ -77,7 +77,9 @@ class PictureFiles:
         for path in (*parts, *self.all()):
             size = path.stat().st_size if path.is_file() else "packed"
             lines.append(f"{path.relative_to(self._folder).as_posix()} {size}")
-        return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+        # A name need not be UTF-8.
+        listed = "\n".join(sorted(lines)).encode("utf-8", "surrogateescape")
+        return hashlib.sha256(listed).hexdigest()
 
     def _list(self, place: str) -> dict[str, Path]:
         """The pictures of a folder, such as `claim/Refute`, by their stem."""
@@ -127,7 +129,8 @@ def _names(archive: Path) -> list[str]:
     try:
         with zipfile.ZipFile(archive) as file:
             return sorted(file.namelist())
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        # The last two: a version that this Python does not know, and names that are no text.
         raise InvalidInputError(f"{archive}: not a whole zip file ({error})") from error
     except OSError as error:
         reason = error.strerror or type(error).__name__

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from factcheck.errors import FactcheckError, InvalidInputError, RunError
+from factcheck.files import spelt, sqlite_failure
 from factcheck.pictures import FINGERPRINT_SIDE, decode, fingerprint, read_bytes
 
 _CHUNK = 256
+_KIND = "a survey of pictures"
 
 
 @dataclass(frozen=True)
@@ -45,15 +47,15 @@ def survey_pictures(
         on_progress: Called with the number of pictures done since the last call.
 
     Raises:
-        InvalidInputError: `journal` is there and is no such file.
-        RunError: It cannot be written.
+        InvalidInputError: `journal` is there and is no such file, or is damaged.
+        RunError: It cannot be read or written.
     """
     with closing(_open(journal)) as connection, ThreadPoolExecutor(os.cpu_count()) as pool:
         facts: dict[Path, PictureFacts] = {}
         for start in range(0, len(paths), _CHUNK):
             chunk = paths[start : start + _CHUNK]
             stamps = {path: _stamp(path) for path in chunk}
-            known = dict(_known(connection, chunk, stamps))
+            known = dict(_known(connection, journal, chunk, stamps))
             new = [path for path in chunk if path not in known]
             found = dict(zip(new, pool.map(_look_at, new), strict=True))
             _store(connection, journal, found, stamps)
@@ -67,12 +69,12 @@ def _look_at(path: Path) -> PictureFacts:
     try:
         data = read_bytes(path)
     except FactcheckError as error:
-        return PictureFacts(None, None, str(error))
+        return PictureFacts(None, None, spelt(str(error)))
     sha256 = hashlib.sha256(data).hexdigest()
     try:
         image = decode(data, path, side=FINGERPRINT_SIDE)
     except InvalidInputError as error:
-        return PictureFacts(sha256, None, str(error))
+        return PictureFacts(sha256, None, spelt(str(error)))
     return PictureFacts(sha256, fingerprint(image), None)
 
 
@@ -96,28 +98,36 @@ def _open(journal: Path) -> sqlite3.Connection:
             "CREATE TABLE IF NOT EXISTS pictures (path TEXT PRIMARY KEY, stamp TEXT NOT NULL, "
             "sha256 TEXT, fingerprint TEXT, problem TEXT) WITHOUT ROWID"
         )
-    except sqlite3.OperationalError as error:
-        raise RunError(f"{journal}: cannot be written ({error})") from error
-    except sqlite3.DatabaseError as error:
-        raise InvalidInputError(f"{journal}: not a survey of pictures ({error})") from error
+    except sqlite3.Error as error:
+        raise sqlite_failure(journal, _KIND, error) from error
     except OSError as error:
         raise RunError(f"{journal}: cannot be written ({error.strerror})") from error
     return connection
 
 
 def _known(
-    connection: sqlite3.Connection, paths: Sequence[Path], stamps: dict[Path, str]
+    connection: sqlite3.Connection,
+    journal: Path,
+    paths: Sequence[Path],
+    stamps: dict[Path, str],
 ) -> Iterator[tuple[Path, PictureFacts]]:
     names = {os.fsencode(path).hex(): path for path in paths}
     marks = ",".join("?" * len(names))
-    rows = connection.execute(
-        f"SELECT path, stamp, sha256, fingerprint, problem FROM pictures WHERE path IN ({marks})",
-        list(names),
-    )
+    columns = "path, stamp, sha256, fingerprint, problem"
+    try:
+        rows = connection.execute(
+            f"SELECT {columns} FROM pictures WHERE path IN ({marks})", list(names)
+        ).fetchall()
+    except sqlite3.Error as error:
+        raise sqlite_failure(journal, _KIND, error) from error
     for name, stamp, sha256, looks, problem in rows:
         path = names[name]
         if stamp == stamps[path]:
-            bits = None if looks is None else int(looks, 16)
+            try:
+                bits = None if looks is None else int(looks, 16)
+            except (ValueError, TypeError):
+                # Nothing that was written here: the picture is read again.
+                continue
             yield path, PictureFacts(sha256, bits, problem)
 
 
@@ -142,5 +152,5 @@ def _store(
         connection.execute("BEGIN")
         connection.executemany("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?, ?, ?)", rows)
         connection.execute("COMMIT")
-    except sqlite3.OperationalError as error:
-        raise RunError(f"{journal}: cannot be written ({error})") from error
+    except sqlite3.Error as error:
+        raise sqlite_failure(journal, _KIND, error) from error

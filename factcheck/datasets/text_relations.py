@@ -73,21 +73,25 @@ def read_text_relations(paths: Sequence[Path]) -> list[TextRelationRow]:
 
     Raises:
         MissingResourceError: A file does not exist or cannot be read.
-        InvalidInputError: A line is wrong, two rows have the same id, or there are no rows.
+        InvalidInputError: A line is wrong, two rows have the same id, as those of two tables of one
+            name do, or there are no rows.
     """
     rows: list[TextRelationRow] = []
     places: dict[str, str] = {}
+
+    def note(id: str, place: str) -> None:
+        if id in places:
+            raise InvalidInputError(f"{place}: the id {id[:80]!r} is already that of {places[id]}")
+        places[id] = place
+
     for path in paths:
         if path.suffix == ".csv":
-            rows += _read_table(path)
+            for row in _read_table(path):
+                note(row.id, f"{path}, row {row.id.rpartition('-')[2]}")
+                rows.append(row)
             continue
         for number, line in read_json_lines(path, _Line):
-            place = f"{path}, line {number}"
-            first = places.setdefault(line.id, place)
-            if first != place:
-                raise InvalidInputError(
-                    f"{place}: the id {line.id[:80]!r} is already that of {first}"
-                )
+            note(line.id, f"{path}, line {number}")
             rows.append(
                 TextRelationRow(
                     line.id,

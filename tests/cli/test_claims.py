@@ -1,11 +1,15 @@
 """From what a command is given to the claims it means."""
 
+import io
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from factcheck.cli.claims import is_list, read_standard_input, read_text, require_words
-from factcheck.errors import MissingResourceError, UsageError
+from factcheck.errors import InvalidInputError, MissingResourceError, UsageError
+from factcheck.records import Claim
 from tests.cli.conftest import Command
 
 
@@ -33,3 +37,19 @@ def test_standard_input_that_is_closed(
         read_text("-")
     with pytest.raises(MissingResourceError, match="standard input cannot be read"):
         read_standard_input()
+
+
+@pytest.mark.parametrize("before", [b"", b"\n", b"\n \r\n\n", b"\xef\xbb\xbf", b"\n\xef\xbb\xbf"])
+def test_lines_of_standard_input_have_their_numbers(
+    monkeypatch: pytest.MonkeyPatch, before: bytes
+) -> None:
+    def read(lines: bytes) -> "str | list[Claim]":
+        data = SimpleNamespace(buffer=io.BytesIO(before + lines))
+        monkeypatch.setattr(sys, "stdin", data)
+        return read_standard_input()
+
+    claims = read(b'{"claim": "One."}\n\n{"claim": "Two."}')
+    assert claims == [Claim("One."), Claim("Two.")]
+    number = before.count(b"\n") + 2
+    with pytest.raises(InvalidInputError, match=rf"^standard input, line {number}: "):
+        read(b'{"claim": "One."}\n{"claim": 5}')

@@ -86,7 +86,24 @@ def test_a_long_text_takes_time_in_proportion():
     assert tenfold < 60 * max(once, 0.01)
 
 
-RUNS = (" ", "\t", "\n", "\r", "\u00a0", "\u2003", " \n", ": ", "- ", "9", "x", ".", "<", "<a ", "&", "&#1")
+RUNS = (
+    " ",
+    "\t",
+    "\n",
+    "\r",
+    "\u00a0",
+    "\u2003",
+    " \n",
+    ": ",
+    "- ",
+    "9",
+    "x",
+    ".",
+    "<",
+    "<a ",
+    "&",
+    "&#1",
+)
 
 
 @pytest.mark.parametrize("run", RUNS)

@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -203,3 +204,17 @@ def test_progress_tells_each_stage_to_its_end(folder):
     told = {}
     examine(folder, on_progress=lambda stage, done, total: told.update({stage: (done, total)}))
     assert told == {"splits read": (2, 2), "pictures": (30, 30), "duplicates": (4, 4)}
+
+
+def test_names_that_are_not_utf8_are_spelt(folder):
+    odd = folder.with_name(os.fsdecode(b"donn\xe9es"))
+    folder.rename(odd)
+    claims = odd / "images-train" / "claim"
+    (claims / "Support_Text" / "0.jpg").write_bytes(b"no picture")
+    (claims / os.fsdecode(b"\xe9.jpg")).write_bytes(b"no picture")
+    for _ in range(2):
+        found = examine(odd)
+        (problem,) = found["splits"]["train"]["broken"]["first"]
+        assert "donn\\udce9es/images-train/claim/Support_Text/0.jpg: not an image" in problem
+        assert json.loads((odd / "doctor.json").read_text()) == found
+    assert identify(odd, "train")["data_sha256"] == found["sha256"]

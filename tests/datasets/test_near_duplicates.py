@@ -6,7 +6,14 @@ import pytest
 from conftest import save_photograph
 from PIL import Image
 
-from factcheck.datasets.near_duplicates import group_pictures, group_texts, repeated, shared
+from factcheck.datasets import near_duplicates
+from factcheck.datasets.near_duplicates import (
+    group_pictures,
+    group_texts,
+    jaccard,
+    repeated,
+    shared,
+)
 from factcheck.datasets.picture_survey import PictureFacts, survey_pictures
 
 LONG = (
@@ -46,6 +53,24 @@ def test_every_near_duplicate_among_many_is_found():
     assert repeated(groups.near) == 500
     assert (groups.near[:500] == groups.near[500:]).all()
     assert len(set(groups.near)) == 500
+
+
+def test_a_page_of_a_template_is_compared_with_few_of_the_others(monkeypatch):
+    compared = []
+
+    def count(one, other):
+        compared.append(1)
+        return jaccard(one, other)
+
+    monkeypatch.setattr(near_duplicates, "jaccard", count)
+    template = " ".join(f"word{i}" for i in range(60))
+    other = " ".join(f"other{i}" for i in range(60))
+    texts = [f"{template if i % 2 else other} page {i} of {7 * i}" for i in range(1200)]
+    groups = group_texts(texts)
+    assert len(set(groups.near)) == 2
+    assert (groups.near[::2] == groups.near[0]).all()
+    # All pairs would be 360,000.
+    assert len(compared) < 10 * len(texts)
 
 
 def test_short_texts_have_equals_only():

@@ -1,4 +1,6 @@
 import hashlib
+import sqlite3
+from contextlib import closing
 
 import pytest
 from conftest import save_photograph
@@ -60,3 +62,27 @@ def test_a_journal_that_is_none_or_cannot_be_made_is_named(tmp_path):
         survey_pictures([], tmp_path / "survey.sqlite")
     with pytest.raises(RunError, match="cannot be written"):
         survey_pictures([], tmp_path / "survey.sqlite" / "below.sqlite")
+
+
+def test_a_journal_with_other_tables_or_damage_is_named(tmp_path):
+    picture = save_photograph(tmp_path / "0.jpg", seed=0)
+    other = tmp_path / "other.sqlite"
+    with closing(sqlite3.connect(other)) as connection, connection:
+        connection.execute("CREATE TABLE pictures (path TEXT)")
+    with pytest.raises(InvalidInputError, match=r"other\.sqlite: not a survey of pictures"):
+        survey_pictures([picture], other)
+    damaged = tmp_path / "damaged.sqlite"
+    survey_pictures([picture], damaged)
+    data = bytearray(damaged.read_bytes())
+    data[4096:] = b"\xff" * (len(data) - 4096)
+    damaged.write_bytes(data)
+    with pytest.raises(InvalidInputError, match=r"damaged\.sqlite: not a survey of pictures, or d"):
+        survey_pictures([picture], damaged)
+
+
+def test_a_fingerprint_that_is_none_is_made_anew(tmp_path):
+    picture, journal = save_photograph(tmp_path / "0.jpg", seed=0), tmp_path / "survey.sqlite"
+    before = survey_pictures([picture], journal)
+    with closing(sqlite3.connect(journal)) as connection, connection:
+        connection.execute("UPDATE pictures SET fingerprint = 'none'")
+    assert survey_pictures([picture], journal) == before

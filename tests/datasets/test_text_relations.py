@@ -45,3 +45,23 @@ def test_no_rows_are_an_error(tmp_path):
     (tmp_path / "t.jsonl").write_text("")
     with pytest.raises(InvalidInputError, match="no text relations"):
         read_text_relations([tmp_path / "t.jsonl"])
+
+
+def test_tables_of_one_name_have_the_same_ids_and_are_refused(tmp_path):
+    paths = [tmp_path / name / "train.csv" for name in "ab"]
+    for path in paths:
+        path.parent.mkdir()
+        path.write_text("\tclaim\tdocument\tCategory\n3\tC\tD\tRefute\n")
+    assert [row.id for row in read_text_relations(paths[:1])] == ["train-3"]
+    with pytest.raises(
+        InvalidInputError,
+        match=r"b/train\.csv, row 3: the id 'train-3' is already that of .*a/train\.csv, row 3",
+    ):
+        read_text_relations(paths)
+
+
+def test_a_file_that_is_named_twice_is_refused(tmp_path):
+    path = tmp_path / "t.jsonl"
+    path.write_text(json.dumps(GOOD))
+    with pytest.raises(InvalidInputError, match="the id 'a' is already that of"):
+        read_text_relations([path, path])
