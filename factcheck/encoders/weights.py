@@ -93,9 +93,18 @@ def _not_finite(state: Mapping[str, Tensor]) -> str | None:
     """The name of the first tensor that holds something else than finite numbers."""
     for key, value in state.items():
         # What is too large for float32 is infinite in use, whatever format it was stored in.
-        if value.is_floating_point() and not bool(value.float().isfinite().all()):
+        if value.is_floating_point() and not bool(_stored(value).float().isfinite().all()):
             return key
     return None
+
+
+def _stored(tensor: Tensor) -> Tensor:
+    """What a tensor is made of: a few numbers in a file may stand for billions of a shape."""
+    storage = tensor.untyped_storage()
+    count = storage.nbytes() // tensor.element_size()
+    if tensor.numel() <= count:
+        return tensor
+    return torch.empty(0, dtype=tensor.dtype, device=tensor.device).set_(storage, 0, (count,), (1,))
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
