@@ -46,7 +46,7 @@ def write_pairs(path: Path, count: int, seed: int) -> Path:
                     "id": f"{seed}-{number}",
                     "source": ("one", "two")[number % 2],
                     "claim": f"The {thing} is {colour}.",
-                    "evidence": [said, *["It was a fine day in the old town by the sea."] * 6],
+                    "evidence": [said, *["It was a fine day in the old town by the sea."] * 3],
                     "relation": relation,
                     "unit": "passage",
                 }
@@ -89,7 +89,7 @@ def settings(**changes: Any) -> TextRelationTraining:
 def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("run") / "relation"
     # Two layers learn what is open and stop there; three learn contradiction too.
-    train(settings(layers=3, epochs=5, learning_rate=8e-4), data, out)
+    train(settings(layers=3, epochs=4, learning_rate=8e-4), data, out)
     return out
 
 
@@ -221,12 +221,12 @@ def test_a_pupil_learns_of_its_teacher_and_not_of_the_labels(
         row["relation"] = "support"
     (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
     (tmp_path / "dev.jsonl").write_text((data / "dev.jsonl").read_text())
-    pupil = {"layers": 3, "epochs": 5, "learning_rate": 8e-4, "edited": 0.0, "debias": 0.0}
+    pupil = {"layers": 3, "epochs": 4, "learning_rate": 8e-4, "edited": 0.0, "debias": 0.0}
     taught = {"teacher": run / "encoder", "taught": 1.0, "unlabelled": 0.2}
     metrics = train(settings(**pupil, **taught), tmp_path, tmp_path / "pupil")
     assert metrics["development_macro_f1"] > 0.85
     drawn = sum(sum(counts.values()) for counts in metrics["rows"].values())
-    assert metrics["unlabelled"] == [round(0.2 * drawn)] * 5
+    assert metrics["unlabelled"] == [round(0.2 * drawn)] * 4
 
 
 def test_unlabelled_rows_need_a_teacher() -> None:
