@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 from factify2_folder import write_factify2_folder
+from news import COMET, HARBOUR, LIBRARY
 from PIL import Image
 
+from factcheck import Document, EvidenceIndex
 from factcheck.encoders import Encoders, ImageEncoder, TextEncoder
 from factcheck.encoders.image import ImageTransform, build_twins_svt, save_image_encoder
 from factcheck.encoders.relation import (
@@ -177,3 +179,25 @@ def factify2_folder(photographs: Path, tmp_path_factory: pytest.TempPathFactory)
         sorted(path for path in photographs.iterdir() if path.suffix in (".jpg", ".png")),
         {"train": 200, "val": 60, "test": 40},
     )
+
+
+@pytest.fixture(scope="session")
+def documents(photographs: Path) -> list[Document]:
+    """The reports of `news`, two of them with pictures."""
+    return [
+        Document(
+            "harbour", HARBOUR, "Harbour closed", image=photographs / "00.jpg", date="2024-05-06"
+        ),
+        Document(
+            "library", LIBRARY, "Library report", image=photographs / "01.png", ocr="1.2 million"
+        ),
+        Document("comet", COMET, "Comet seen"),
+    ]
+
+
+@pytest.fixture(scope="session")
+def index(
+    documents: list[Document], encoders: Encoders, tmp_path_factory: pytest.TempPathFactory
+) -> EvidenceIndex:
+    """Their index."""
+    return EvidenceIndex.build(documents, tmp_path_factory.mktemp("index") / "i", encoders)

@@ -1,7 +1,6 @@
 """From a claim to a verdict, through real encoders, a real index and a real head."""
 
 import os
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 from conftest import save_photograph
+from news import COMET, LIBRARY
 
-from factcheck import Claim, Document, EvidenceIndex, FactChecker, elsewhere
-from factcheck.claim_checks import MAX_CLAIM_CHARACTERS
+from factcheck import Claim, Document, EvidenceIndex, FactChecker
 from factcheck.encoders import Encoders
 from factcheck.encoders.relation import unpack
 from factcheck.errors import (
@@ -21,13 +20,10 @@ from factcheck.errors import (
     RunError,
     UsageError,
 )
-from factcheck.fusion.checkpoint import Checkpoint, build_head, load_checkpoint, save_checkpoint
-from factcheck.fusion.inputs import FusionInputs
-from factcheck.fusion.run import RelationProbabilities
+from factcheck.fusion.checkpoint import build_head, load_checkpoint, save_checkpoint
 from factcheck.records import (
     LABELS,
     TEXT_RELATIONS,
-    Evidence,
     Label,
     Search,
     Verdict,
@@ -35,37 +31,6 @@ from factcheck.records import (
 )
 from factcheck.retrieval import Reranker, SourcePolicy
 from factcheck.settings import SearchSettings
-
-HARBOUR = (
-    "The harbour of Port Bell was closed on Monday after a storm. Two ferries were damaged. "
-    "The mayor said that repairs would take three weeks and cost four million. "
-    "Fishing boats were moved to the northern pier, where the water is calmer."
-)
-LIBRARY = (
-    "The city library lent out 1.2 million books last year. Its director credits longer opening "
-    "hours. A new branch in the east of the city opens in May."
-)
-COMET = "A comet was visible to the naked eye over the southern sky in January. It will not return."
-
-
-@pytest.fixture(scope="module")
-def documents(photographs: Path) -> list[Document]:
-    return [
-        Document(
-            "harbour", HARBOUR, "Harbour closed", image=photographs / "00.jpg", date="2024-05-06"
-        ),
-        Document(
-            "library", LIBRARY, "Library report", image=photographs / "01.png", ocr="1.2 million"
-        ),
-        Document("comet", COMET, "Comet seen"),
-    ]
-
-
-@pytest.fixture(scope="module")
-def index(
-    documents: list[Document], encoders: Encoders, tmp_path_factory: pytest.TempPathFactory
-) -> EvidenceIndex:
-    return EvidenceIndex.build(documents, tmp_path_factory.mktemp("index") / "i", encoders)
 
 
 def claims(photographs: Path) -> list[Claim]:
@@ -146,78 +111,6 @@ def test_without_two_pictures_the_label_is_not_multimodal(
     assert verdict.image_relation is None
     assert verdict.evidence.image is None
     assert verdict.probabilities[Label.SUPPORT_MULTIMODAL] == 0
-
-
-def test_a_picture_seen_elsewhere_does_not_enter_the_label(
-    checker: FactChecker, encoders: Encoders, photographs: Path, tmp_path: Path
-) -> None:
-    """The claim's picture belongs to a document about something else that is not cited."""
-    fillers = [
-        Document(f"storm-{i}", f"A storm closed the harbour of Port Bell on day {i}.")
-        for i in range(checker.checkpoint.config.head.passages)
-    ]
-    other = Document("comet", COMET, image=photographs / "03.png")
-    index = EvidenceIndex.build([*fillers, other], tmp_path / "i", encoders)
-    claim = Claim("A storm closed the harbour of Port Bell.", photographs / "03.png")
-    verdict = checker.check(claim, index)
-    assert "comet" not in {cited.passage.document_id for cited in verdict.evidence.passages}
-    assert verdict.image_relation is None
-    assert verdict.evidence.image is None
-    assert verdict.probabilities[Label.SUPPORT_MULTIMODAL] == 0
-
-
-def test_where_else_a_picture_was_seen_is_told_oldest_first(
-    checker: FactChecker,
-    encoders: Encoders,
-    photographs: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    days = ["2010-03-04", None, "2008-01-01", "2012-01-01", "2009-01-01", "2011-01-01", None]
-    picture = photographs / "03.png"
-    documents = [
-        Document(f"copy-{i}", f"{LIBRARY} So paper {i} writes.", image=picture, date=day)
-        for i, day in enumerate(days)
-    ]
-    documents += [
-        Document(f"other-{i}", f"{COMET} {i}", image=photographs / f"0{i}.jpg") for i in (0, 2, 4)
-    ]
-    documents.append(Document("harbour", HARBOUR, image=picture, date="2001-01-01"))
-    index = EvidenceIndex.build(documents, tmp_path / "i", encoders)
-    claim = Claim("A storm closed the harbour of Port Bell.", picture)
-    compared: list[int] = []
-    asked = elsewhere.relation_probabilities
-
-    def relation(checkpoint: Checkpoint, inputs: FusionInputs) -> RelationProbabilities:
-        """What a head that was trained would say; of a fresh one it means nothing."""
-        compared.append(len(inputs))
-        same = [np.allclose(grid, inputs.grids[0], atol=1e-2) for grid in inputs.grids[1:]]
-        return replace(asked(checkpoint, inputs), image=np.where(same, 0.999, 0.99))
-
-    monkeypatch.setattr(elsewhere, "relation_probabilities", relation)
-
-    def found(policy: SourcePolicy | None = None) -> tuple[list[str], int]:
-        dense = SearchSettings(rerank=0, channels=("dense",))
-        evidence = checker.check(claim, index, search=dense, policy=policy).evidence
-        assert evidence.image is not None
-        assert evidence.image.document_id == "harbour"
-        assert {image.same_picture for image in evidence.elsewhere} <= {0.999}
-        assert Evidence.from_dict(evidence.to_dict()) == evidence
-        return [image.document_id for image in evidence.elsewhere], evidence.more_elsewhere
-
-    oldest = ["copy-2", "copy-4", "copy-0", "copy-5", "copy-3"]
-    assert found() == ([*oldest, "copy-1", "copy-6"], 0)
-    assert compared.pop() == 10
-    assert found(SourcePolicy("2009-12-31")) == (oldest[:2], 0)
-    monkeypatch.setattr(elsewhere, "LISTED", 2)
-    assert found() == (oldest[:2], 5)
-    # Of four re-posts that may be compared one is the leading document's own.
-    monkeypatch.setattr(elsewhere, "_REPOSTS_COMPARED", 4)
-    monkeypatch.setattr(elsewhere, "_COMPARED", 5)
-    assert found() == (oldest[:2], 5)
-    assert compared.pop() == 4
-    monkeypatch.setattr(elsewhere, "_SAME_PICTURE", 0.9999)
-    assert found() == ([], 0)
 
 
 def test_a_bad_picture_is_a_warning_and_strict_makes_it_an_error(
@@ -375,146 +268,6 @@ def test_the_others_get_their_verdicts_where_one_has_none(
             assert [r.removed for r in one.explanation.removals] == [
                 r.removed for r in other.explanation.removals
             ]
-
-
-def test_strict_looks_at_all_pictures_first_and_names_the_claim(
-    checker: FactChecker,
-    index: EvidenceIndex,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("factcheck.pipeline.CHUNK", 1)
-    done: list[int] = []
-    good, bad = Claim("A comet was seen in January."), tmp_path / "bad.jpg"
-    bad.write_bytes(b"\xff\xd8\xff garbage")
-    for picture, error in ((bad, InvalidInputError), (tmp_path / "no.jpg", MissingResourceError)):
-        with pytest.raises(error, match=rf"^claim 3: .*{picture.name}: "):
-            checker.check_many([good, good, Claim("A.", picture)], index, True, done.append)
-    assert done == []
-
-
-def test_a_claim_that_no_channel_finds_anything_for_is_named(
-    checker: FactChecker, index: EvidenceIndex
-) -> None:
-    with pytest.raises(InvalidInputError, match="claim 1: nothing was found by lexical"):
-        checker.check(Claim("Xyzzy."), index, search=SearchSettings(channels=("lexical",)))
-
-
-@pytest.mark.parametrize("text", ["", " \n\t", "\u200b", "\x00\x1b", "???", "\U0001f680"])
-def test_an_empty_claim_is_refused(checker: FactChecker, index: EvidenceIndex, text: str) -> None:
-    with pytest.raises(InvalidInputError, match=r"the claim is empty"):
-        checker.check(Claim(text), index)
-    with pytest.raises(InvalidInputError, match=r"claim 2 is empty"):
-        checker.check_many([Claim("Something."), Claim(text)], index)
-    with pytest.raises(InvalidInputError, match=r"the claim is empty"):
-        checker.compare(Claim(text), Document("d", COMET))
-
-
-@pytest.mark.parametrize("text", ["7", "\u5f57\u661f", "\u0643", "\u0e17"])
-def test_a_letter_or_digit_of_any_script_is_a_claim(checker: FactChecker, text: str) -> None:
-    assert checker.compare(Claim(text), Document("d", COMET)).evidence.passages
-
-
-def test_a_row_of_nothing_but_signs_gets_a_label(checker: FactChecker) -> None:
-    """Data sets have such rows, and one of them must not stop an evaluation."""
-    assert len(checker.compare_many([(Claim("!!"), Document("d", COMET))])) == 1
-
-
-def test_what_is_not_utf8_is_refused(
-    checker: FactChecker, index: EvidenceIndex, photographs: Path
-) -> None:
-    odd = "caf\udce9 closed"
-    document = Document("d", COMET, image=photographs / "00.jpg")
-    for claim, name in (
-        (Claim(odd), "the claim is not UTF-8"),
-        (Claim("A.", photographs / "00.jpg", odd), "the claim: the text in its picture is not"),
-    ):
-        with pytest.raises(InvalidInputError, match=name):
-            checker.check(claim, index)
-        with pytest.raises(InvalidInputError, match=name):
-            checker.compare(claim, document)
-    for given, name in (
-        (replace(document, text=odd), "document d: its text is not UTF-8"),
-        (replace(document, ocr=odd), "document d: the text in its picture is not UTF-8"),
-    ):
-        with pytest.raises(InvalidInputError, match=name):
-            checker.compare(Claim("A."), given)
-
-
-def test_a_bad_claim_is_named_before_any_work(
-    checker: FactChecker, index: EvidenceIndex, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("factcheck.pipeline.CHUNK", 2)
-    done: list[int] = []
-    good, bad = Claim("A comet was seen in January."), Claim("x" * (MAX_CLAIM_CHARACTERS + 1))
-    for several in ([good, good, bad], [good, good, good, bad]):
-        name = f"claim {len(several)} has 10,001 characters"
-        with pytest.raises(InvalidInputError, match=name):
-            checker.check_many(several, index, on_progress=done.append)
-        pairs = [(claim, Document("d", COMET)) for claim in several]
-        with pytest.raises(InvalidInputError, match=name):
-            checker.compare_many(pairs, on_progress=done.append)
-    assert done == []
-    lexical = SearchSettings(channels=("lexical",))
-    with pytest.raises(InvalidInputError, match="claim 3: nothing was found by lexical"):
-        checker.check_many([good, good, Claim("Xyzzy.")], index, search=lexical)
-    with pytest.raises(InvalidInputError, match="claim 7: nothing was found by lexical"):
-        checker.check_many([Claim("Xyzzy.")], index, search=lexical, first=7)
-
-
-def test_a_claim_that_is_not_read_to_its_end_says_so(
-    checker: FactChecker, index: EvidenceIndex, documents: list[Document]
-) -> None:
-    """The tests' encoder reads 64 tokens, three of them marks."""
-    relation = checker.encoders.relation
-    assert relation is not None
-    whole = Claim("A storm closed the harbour of Port Bell.")
-    cut = Claim(f"{'A storm closed the harbour of Port Bell on Monday. ' * 5}No ferry was damaged.")
-    told = []
-    for verdicts in (
-        checker.check_many([whole, cut], index),
-        checker.compare_many([(whole, documents[0]), (cut, documents[0])]),
-    ):
-        assert verdicts[0].evidence.warnings == ()
-        (warning,) = verdicts[1].evidence.warnings
-        told.append(warning)
-        found = re.fullmatch(
-            r"only about the first (\d+) words of the claim were read; check its sentences one by "
-            r"one",
-            warning,
-        )
-        assert found is not None
-        words = int(found[1])
-        # What it says is so: beside some passage nothing behind these words is read.
-        head = " ".join(cut.text.split()[:words])
-        other = f"{head} {'Cats sleep. ' * 40}"
-        pairs = [cited.passage.text for cited in verdicts[1].evidence.passages]
-        read = [relation.encode([(text, p) for p in pairs]).packed for text in (cut.text, other)]
-        assert any(one == pytest.approx(two, abs=1e-5) for one, two in zip(*read, strict=True))
-        short = " ".join(cut.text.split()[: words - 2])
-        assert relation.claim_read(short, pairs) is None
-
-
-def test_a_claim_is_read_to_its_end_beside_a_short_passage(checker: FactChecker) -> None:
-    relation = checker.encoders.relation
-    assert relation is not None
-    claim = "A storm closed the harbour of Port Bell on Monday. " * 4
-    assert relation.claim_read(claim, ["It did."]) is None
-    assert relation.claim_read(claim, ["It did.", "It rained. " * 40]) is not None
-    assert relation.claim_read(claim, []) is None
-    # Cut before it is tokenised, whatever it is cut in.
-    assert relation.claim_read(f"{' ' * 5000}A storm.", ["It did."]) == 0
-    chinese = Claim("\u5f57\u661f" * 50)
-    (warning,) = checker.compare(chinese, Document("d", COMET)).evidence.warnings
-    assert re.search(r"the first \d+ characters of the claim", warning)
-
-
-def test_a_claim_of_a_hundred_thousand_characters_is_refused(
-    checker: FactChecker, index: EvidenceIndex
-) -> None:
-    checker.check(Claim("word " * (MAX_CLAIM_CHARACTERS // 5)), index)
-    with pytest.raises(InvalidInputError, match=r"the claim has 100,000 characters"):
-        checker.check(Claim("x" * 100_000), index)
 
 
 def test_an_empty_document_is_refused(checker: FactChecker) -> None:

@@ -1,0 +1,156 @@
+"""Claims that are refused, by number, before any work; and how far a claim is read."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from news import COMET
+
+from factcheck import Claim, Document, EvidenceIndex, FactChecker
+from factcheck.claim_checks import MAX_CLAIM_CHARACTERS
+from factcheck.errors import (
+    InvalidInputError,
+    MissingResourceError,
+)
+from factcheck.settings import SearchSettings
+
+
+def test_strict_looks_at_all_pictures_first_and_names_the_claim(
+    checker: FactChecker,
+    index: EvidenceIndex,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("factcheck.pipeline.CHUNK", 1)
+    done: list[int] = []
+    good, bad = Claim("A comet was seen in January."), tmp_path / "bad.jpg"
+    bad.write_bytes(b"\xff\xd8\xff garbage")
+    for picture, error in ((bad, InvalidInputError), (tmp_path / "no.jpg", MissingResourceError)):
+        with pytest.raises(error, match=rf"^claim 3: .*{picture.name}: "):
+            checker.check_many([good, good, Claim("A.", picture)], index, True, done.append)
+    assert done == []
+
+
+def test_a_claim_that_no_channel_finds_anything_for_is_named(
+    checker: FactChecker, index: EvidenceIndex
+) -> None:
+    with pytest.raises(InvalidInputError, match="claim 1: nothing was found by lexical"):
+        checker.check(Claim("Xyzzy."), index, search=SearchSettings(channels=("lexical",)))
+
+
+@pytest.mark.parametrize("text", ["", " \n\t", "\u200b", "\x00\x1b", "???", "\U0001f680"])
+def test_an_empty_claim_is_refused(checker: FactChecker, index: EvidenceIndex, text: str) -> None:
+    with pytest.raises(InvalidInputError, match=r"the claim is empty"):
+        checker.check(Claim(text), index)
+    with pytest.raises(InvalidInputError, match=r"claim 2 is empty"):
+        checker.check_many([Claim("Something."), Claim(text)], index)
+    with pytest.raises(InvalidInputError, match=r"the claim is empty"):
+        checker.compare(Claim(text), Document("d", COMET))
+
+
+@pytest.mark.parametrize("text", ["7", "\u5f57\u661f", "\u0643", "\u0e17"])
+def test_a_letter_or_digit_of_any_script_is_a_claim(checker: FactChecker, text: str) -> None:
+    assert checker.compare(Claim(text), Document("d", COMET)).evidence.passages
+
+
+def test_a_row_of_nothing_but_signs_gets_a_label(checker: FactChecker) -> None:
+    """Data sets have such rows, and one of them must not stop an evaluation."""
+    assert len(checker.compare_many([(Claim("!!"), Document("d", COMET))])) == 1
+
+
+def test_what_is_not_utf8_is_refused(
+    checker: FactChecker, index: EvidenceIndex, photographs: Path
+) -> None:
+    odd = "caf\udce9 closed"
+    document = Document("d", COMET, image=photographs / "00.jpg")
+    for claim, name in (
+        (Claim(odd), "the claim is not UTF-8"),
+        (Claim("A.", photographs / "00.jpg", odd), "the claim: the text in its picture is not"),
+    ):
+        with pytest.raises(InvalidInputError, match=name):
+            checker.check(claim, index)
+        with pytest.raises(InvalidInputError, match=name):
+            checker.compare(claim, document)
+    for given, name in (
+        (replace(document, text=odd), "document d: its text is not UTF-8"),
+        (replace(document, ocr=odd), "document d: the text in its picture is not UTF-8"),
+    ):
+        with pytest.raises(InvalidInputError, match=name):
+            checker.compare(Claim("A."), given)
+
+
+def test_a_bad_claim_is_named_before_any_work(
+    checker: FactChecker, index: EvidenceIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("factcheck.pipeline.CHUNK", 2)
+    done: list[int] = []
+    good, bad = Claim("A comet was seen in January."), Claim("x" * (MAX_CLAIM_CHARACTERS + 1))
+    for several in ([good, good, bad], [good, good, good, bad]):
+        name = f"claim {len(several)} has 10,001 characters"
+        with pytest.raises(InvalidInputError, match=name):
+            checker.check_many(several, index, on_progress=done.append)
+        pairs = [(claim, Document("d", COMET)) for claim in several]
+        with pytest.raises(InvalidInputError, match=name):
+            checker.compare_many(pairs, on_progress=done.append)
+    assert done == []
+    lexical = SearchSettings(channels=("lexical",))
+    with pytest.raises(InvalidInputError, match="claim 3: nothing was found by lexical"):
+        checker.check_many([good, good, Claim("Xyzzy.")], index, search=lexical)
+    with pytest.raises(InvalidInputError, match="claim 7: nothing was found by lexical"):
+        checker.check_many([Claim("Xyzzy.")], index, search=lexical, first=7)
+
+
+def test_a_claim_that_is_not_read_to_its_end_says_so(
+    checker: FactChecker, index: EvidenceIndex, documents: list[Document]
+) -> None:
+    """The tests' encoder reads 64 tokens, three of them marks."""
+    relation = checker.encoders.relation
+    assert relation is not None
+    whole = Claim("A storm closed the harbour of Port Bell.")
+    cut = Claim(f"{'A storm closed the harbour of Port Bell on Monday. ' * 5}No ferry was damaged.")
+    told = []
+    for verdicts in (
+        checker.check_many([whole, cut], index),
+        checker.compare_many([(whole, documents[0]), (cut, documents[0])]),
+    ):
+        assert verdicts[0].evidence.warnings == ()
+        (warning,) = verdicts[1].evidence.warnings
+        told.append(warning)
+        found = re.fullmatch(
+            r"only about the first (\d+) words of the claim were read; check its sentences one by "
+            r"one",
+            warning,
+        )
+        assert found is not None
+        words = int(found[1])
+        # What it says is so: beside some passage nothing behind these words is read.
+        head = " ".join(cut.text.split()[:words])
+        other = f"{head} {'Cats sleep. ' * 40}"
+        pairs = [cited.passage.text for cited in verdicts[1].evidence.passages]
+        read = [relation.encode([(text, p) for p in pairs]).packed for text in (cut.text, other)]
+        assert any(one == pytest.approx(two, abs=1e-5) for one, two in zip(*read, strict=True))
+        short = " ".join(cut.text.split()[: words - 2])
+        assert relation.claim_read(short, pairs) is None
+
+
+def test_a_claim_is_read_to_its_end_beside_a_short_passage(checker: FactChecker) -> None:
+    relation = checker.encoders.relation
+    assert relation is not None
+    claim = "A storm closed the harbour of Port Bell on Monday. " * 4
+    assert relation.claim_read(claim, ["It did."]) is None
+    assert relation.claim_read(claim, ["It did.", "It rained. " * 40]) is not None
+    assert relation.claim_read(claim, []) is None
+    # Cut before it is tokenised, whatever it is cut in.
+    assert relation.claim_read(f"{' ' * 5000}A storm.", ["It did."]) == 0
+    chinese = Claim("\u5f57\u661f" * 50)
+    (warning,) = checker.compare(chinese, Document("d", COMET)).evidence.warnings
+    assert re.search(r"the first \d+ characters of the claim", warning)
+
+
+def test_a_claim_of_a_hundred_thousand_characters_is_refused(
+    checker: FactChecker, index: EvidenceIndex
+) -> None:
+    checker.check(Claim("word " * (MAX_CLAIM_CHARACTERS // 5)), index)
+    with pytest.raises(InvalidInputError, match=r"the claim has 100,000 characters"):
+        checker.check(Claim("x" * 100_000), index)
