@@ -154,20 +154,6 @@ def build_approximate(vectors: "faiss.Index", factory: str, path: Path) -> float
     )
 
 
-def read_approximate(path: Path, vectors: "faiss.Index") -> "faiss.Index":
-    """Read an approximate index.
-
-    Args:
-        path: Its file.
-        vectors: The vectors it is of, a flat index.
-
-    Raises:
-        InvalidInputError: FAISS cannot read it, or it is not one of these vectors.
-    """
-    with path.open("rb") as file:
-        return _read(file, path, vectors)
-
-
 class ApproximateFile:
     """The approximate index of a part, which is read when it is first searched.
 

@@ -12,12 +12,12 @@ from factcheck.errors import InvalidInputError, UsageError
 from factcheck.records import Claim, Document
 from factcheck.retrieval import EvidenceIndex, Manifest, SourcePolicy, verify_index
 from factcheck.retrieval.approximate import (
+    ApproximateFile,
     build_approximate,
     check_factory,
     factory_for,
     fewest_vectors,
     nearest_approximate,
-    read_approximate,
 )
 from factcheck.retrieval.segment_files import file_entry
 from factcheck.retrieval.vectors import nearest
@@ -63,7 +63,7 @@ def test_what_is_at_the_border_can_be_built(factory: str, tmp_path: Path) -> Non
     vectors = faiss.IndexFlatIP(32)
     vectors.add(_clustered(500))
     assert 0 <= build_approximate(vectors, check_factory(factory), tmp_path / "index") <= 1
-    read_approximate(tmp_path / "index", vectors)
+    ApproximateFile(tmp_path / "index", vectors).index()
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_cosines_are_exact_and_filters_hold(factory: str, tmp_path: Path) -> Non
     vectors.add(_clustered(4000))
     recall = build_approximate(vectors, check_factory(factory), tmp_path / "index")
     assert recall > 0.85
-    index = read_approximate(tmp_path / "index", vectors)
+    index = ApproximateFile(tmp_path / "index", vectors).index()
     queries = _clustered(4000)[:20]
     for row, found in enumerate(nearest_approximate(index, vectors, queries, 5, None)):
         assert found[0][0] == row
@@ -90,7 +90,7 @@ def test_cosines_are_exact_and_filters_hold(factory: str, tmp_path: Path) -> Non
     other = faiss.IndexFlatIP(32)
     other.add(_clustered(10))
     with pytest.raises(InvalidInputError, match="not an index of the vectors beside it"):
-        read_approximate(tmp_path / "index", other)
+        ApproximateFile(tmp_path / "index", other).index()
 
 
 def test_an_index_with_lists_finds_and_says_how_well(encoders: Encoders, tmp_path: Path) -> None:
