@@ -9,7 +9,8 @@ import numpy as np
 
 from factcheck.encoders import Encoders
 from factcheck.encoders.image import pool
-from factcheck.found_evidence import cited_image
+from factcheck.encoders.picture_pairs import PictureFile
+from factcheck.found_evidence import cited_image, counted, places_in_index
 from factcheck.fusion.checkpoint import Checkpoint
 from factcheck.fusion.inputs import FusionInputs, optional_texts
 from factcheck.fusion.run import relation_probabilities
@@ -27,8 +28,17 @@ LISTED = 20
 _COMPARED = 40
 _REPOSTS_COMPARED = 24
 
-# From this probability on a picture of another document is reported as the same: one in ten claims
-# is shown a wrong one at most, however many are compared, as far as the probability can be trusted.
+# So many of those that are as likely as this are compared point by point, which takes a tenth of a
+# second each.
+_MATCHED = 10
+_POSSIBLE = 0.1
+
+# A picture of another document that matches in so many places is reported as the same. Of pairs of
+# different photographs, and of different drawings, none comes near (`local-features.json`).
+_SAME_PLACES = 12
+
+# Without such a comparison it is from this probability on: one in ten claims is shown a wrong one
+# at most, however many there are, as far as the probability can be trusted.
 _SAME_PICTURE = 1 - 0.1 / _COMPARED
 
 
@@ -37,6 +47,7 @@ def seen_elsewhere(
     encoders: Encoders,
     index: EvidenceIndex,
     query: Query,
+    picture: PictureFile | None,
     inputs: FusionInputs,
     leading: str,
     policy: SourcePolicy,
@@ -44,13 +55,15 @@ def seen_elsewhere(
     """The other documents of an index that show a claim's picture.
 
     They are looked for as the image channel of a search does, by fingerprint and by token grids,
-    and the image relation says which of them show the same picture.
+    and the image relation says which of them may show the same picture. These are compared point
+    by point, as long as their files are there.
 
     Args:
         checkpoint: Holds the image relation.
         encoders: Encode the texts in the pictures.
         index: Where to look.
         query: What was looked for; without a picture nothing was seen elsewhere.
+        picture: The claim's picture.
         inputs: The claim's one row, with its evidence.
         leading: The document whose picture counts for the label, which is left out.
         policy: Which documents may be found.
@@ -59,7 +72,7 @@ def seen_elsewhere(
         The pictures, oldest first and undated last, `LISTED` at most; and how many more there are,
         those that could not be compared counted by their fingerprints.
     """
-    if query.picture is None:
+    if query.picture is None or picture is None:
         return (), 0
     search = PictureSearch(index, query.picture, query.fingerprint, policy, _REPOSTS_COMPARED)
     images = index.images_at([row for row, _ in search.best(_COMPARED)])
@@ -75,16 +88,31 @@ def seen_elsewhere(
         has_evidence_ocr=has_text,
         claim_image_rows=np.zeros(len(rows), dtype=np.int64),
         evidence_image_rows=np.arange(1, len(rows) + 1),
+        matched_places=np.full(len(rows), np.nan, dtype=np.float32),
         grids=np.concatenate([own, index.image_tokens(rows)]),
     )
     probabilities = relation_probabilities(checkpoint, beside).image
+    # A re-post has the fingerprint besides; it is looked at after the others.
+    likely = sorted(
+        np.flatnonzero(probabilities >= _POSSIBLE).tolist(),
+        key=lambda place: (rows[place] in search.reposts, -probabilities[place]),
+    )[:_MATCHED]
+    if likely:
+        found = [images[rows[place]] for place in likely]
+        beside.matched_places[likely] = places_in_index(encoders, index, picture, found)
+        some = beside.take(np.array(likely))
+        probabilities[likely] = relation_probabilities(checkpoint, some).image
     cosines = index.image_vectors(rows) @ pool(query.picture[None])[0]
     same = {
         row: replace(
-            cited_image(ImageHit.of(row, images[row], float(cosine))), same_picture=float(p)
+            cited_image(ImageHit.of(row, images[row], float(cosine))),
+            same_picture=float(p),
+            matched_places=counted(places),
         )
-        for row, cosine, p in zip(rows, cosines, probabilities, strict=True)
-        if p >= _SAME_PICTURE
+        for row, cosine, p, places in zip(
+            rows, cosines, probabilities, beside.matched_places, strict=True
+        )
+        if (p >= _SAME_PICTURE if np.isnan(places) else places >= _SAME_PLACES)
     }
     # A fingerprint whose bearers are told apart says nothing of those that were not compared.
     alike = not same.keys().isdisjoint(search.reposts)

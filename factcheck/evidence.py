@@ -16,6 +16,12 @@ import numpy as np
 from factcheck.claim_checks import check_claims, require_utf8
 from factcheck.encoders import Encoders
 from factcheck.encoders.encoders import PictureEncodings
+from factcheck.encoders.picture_pairs import (
+    DOUBTFUL,
+    PictureFile,
+    compare_pictures,
+    doubtful_pairs,
+)
 from factcheck.errors import InvalidInputError
 from factcheck.fusion.inputs import FusionInputs, PassageVectors, best_first
 from factcheck.pictures import read_bytes
@@ -25,6 +31,8 @@ from factcheck.settings import PassageSettings, SearchSettings
 
 if TYPE_CHECKING:
     from factcheck.encoders.ocr import OcrReader
+
+_PAIRS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -140,6 +148,7 @@ def given_evidence(
         ],
         claim_rows,
         document_rows,
+        _matched_places(reading.encoders, pictures, paths),
         pictures.tokens,
         reading.count,
     )
@@ -158,6 +167,37 @@ def given_evidence(
             )
         evidence.append(Evidence(cited[i], image, (), tuple(warnings[i])))
     return EncodedEvidence(inputs, evidence)
+
+
+def _matched_places(
+    encoders: Encoders, pictures: PictureEncodings, paths: Sequence[str | Path | None]
+) -> np.ndarray:
+    """(N,) places in which pictures match, where the token grids leave that in doubt.
+
+    Args:
+        encoders: Compare them.
+        pictures: Encodings of the pictures of N claims and, after them, of their N documents.
+        paths: Their files.
+    """
+    count = len(paths) // 2
+    claims, documents = pictures.rows[:count], pictures.rows[count:]
+    places = np.full(count, np.nan, dtype=np.float32)
+    both = np.flatnonzero((claims >= 0) & (documents >= 0))
+    for start in range(0, len(both), _PAIRS_AT_ONCE):
+        rows = both[start : start + _PAIRS_AT_ONCE]
+        left, right = pictures.tokens[claims[rows]], pictures.tokens[documents[rows]]
+        rows = rows[doubtful_pairs(encoders, left, right, DOUBTFUL)]
+        pairs = [(_file(pictures, paths, row), _file(pictures, paths, count + row)) for row in rows]
+        places[rows] = compare_pictures(encoders, pairs)
+    return places
+
+
+def _file(
+    pictures: PictureEncodings, paths: Sequence[str | Path | None], place: int
+) -> PictureFile:
+    path = paths[place]
+    assert path is not None
+    return PictureFile(path, pictures.sha256[pictures.rows[place]])
 
 
 def picture_warnings(

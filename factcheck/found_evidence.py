@@ -12,6 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from factcheck.claim_checks import check_claims
+from factcheck.encoders import Encoders
+from factcheck.encoders.encoders import PictureEncodings
+from factcheck.encoders.picture_pairs import (
+    POSSIBLE,
+    PictureFile,
+    compare_pictures,
+    doubtful_pairs,
+)
 from factcheck.errors import FactcheckError, InvalidInputError, MissingResourceError
 from factcheck.evidence import (
     EncodedEvidence,
@@ -28,6 +36,7 @@ from factcheck.retrieval import Hit, ImageHit, Query, Reranker, picture_fingerpr
 if TYPE_CHECKING:
     from factcheck.encoders.ocr import OcrReader
     from factcheck.retrieval import EvidenceIndex
+    from factcheck.retrieval.metadata_reader import ImageRow
 
 
 @dataclass(frozen=True)
@@ -38,12 +47,14 @@ class FoundEvidence:
         encoded: N rows, one for each claim that something was found for.
         claims: N places of these claims among those that were asked about, rising.
         queries: N, what was looked for.
+        pictures: N, the picture of each of these claims that has one.
         problems: Why nothing was found for the others, a sentence each, by their place.
     """
 
     encoded: EncodedEvidence
     claims: list[int]
     queries: list[Query]
+    pictures: list[PictureFile | None]
     problems: dict[int, str]
 
 
@@ -109,6 +120,7 @@ def found_evidence(
     ]
     told = [warnings[place] for place in places]
     warn_of_long_claims(reading, [texts[place] for place in places], chosen, told)
+    asked = [queries[place] for place in places]
     leading = [hits[place][0].document_id for place in places]
     shown = [
         _picture_beside(index, document_id, pictures.pooled[pictures.rows[place]])
@@ -116,6 +128,7 @@ def found_evidence(
         else None
         for place, document_id in zip(places, leading, strict=True)
     ]
+    files = [_file_of(claims[place], pictures, pictures.rows[place]) for place in places]
     image_rows = sorted({image.row for image in shown if image is not None})
     grid_of = {row: len(pictures.tokens) + i for i, row in enumerate(image_rows)}
     inputs = FusionInputs.assemble(
@@ -130,6 +143,13 @@ def found_evidence(
         _evidence_texts(reading, index, leading, told),
         pictures.rows[places],
         np.array([-1 if image is None else grid_of[image.row] for image in shown], dtype=np.int64),
+        np.array(
+            [
+                _places_beside(reading.encoders, index, query, file, image)
+                for query, file, image in zip(asked, files, shown, strict=True)
+            ],
+            dtype=np.float32,
+        ),
         np.concatenate([pictures.tokens, index.image_tokens(image_rows)]),
         reading.count,
     )
@@ -142,7 +162,62 @@ def found_evidence(
         for place, image, own in zip(places, shown, told, strict=True)
     ]
     encoded = EncodedEvidence(inputs, evidence)
-    return FoundEvidence(encoded, places, [queries[place] for place in places], problems)
+    return FoundEvidence(encoded, places, asked, files, problems)
+
+
+def _file_of(claim: Claim, pictures: PictureEncodings, row: int) -> PictureFile | None:
+    """The picture of a claim, by its row in the encodings, -1 where there is none."""
+    if claim.image is None or row < 0:
+        return None
+    return PictureFile(claim.image, pictures.sha256[row])
+
+
+def _places_beside(
+    encoders: Encoders,
+    index: EvidenceIndex,
+    query: Query,
+    file: PictureFile | None,
+    image: ImageHit | None,
+) -> float:
+    """In how many places a claim's picture matches the one beside it; NaN where not compared."""
+    if query.picture is None or file is None or image is None:
+        return float("nan")
+    grids = index.image_tokens([image.row])
+    if not doubtful_pairs(encoders, query.picture[None], grids, POSSIBLE)[0]:
+        return float("nan")
+    return float(places_in_index(encoders, index, file, [image])[0])
+
+
+def places_in_index(
+    encoders: Encoders,
+    index: EvidenceIndex,
+    picture: PictureFile,
+    images: Sequence[ImageHit | ImageRow],
+) -> np.ndarray:
+    """In how many places a picture matches pictures of an index.
+
+    The index may be a stranger's and name any file of this machine: a file whose hash is not in it
+    tells nothing (`encoders.picture_pairs`).
+
+    Args:
+        encoders: Hold the cache, if there is one.
+        index: The index.
+        picture: The picture.
+        images: n pictures of the index.
+
+    Returns:
+        (n,) float32; NaN where a file is not as it was when it was indexed.
+    """
+    pairs = [
+        (picture, PictureFile(image.path, index.picture_hash(image.document_id) or ""))
+        for image in images
+    ]
+    return compare_pictures(encoders, pairs)
+
+
+def counted(places: float) -> int | None:
+    """A number of places that match, as a verdict has it; None where none were looked for."""
+    return None if np.isnan(places) else int(places)
 
 
 def cited_image(image: ImageHit) -> CitedImage:

@@ -20,7 +20,7 @@ from factcheck.encoders import Encoders, EncodingCache
 from factcheck.errors import InvalidInputError, UsageError
 from factcheck.evidence import EncodedEvidence, Reading, given_evidence
 from factcheck.explanation import explain as explain_verdict
-from factcheck.found_evidence import FoundEvidence, found_evidence
+from factcheck.found_evidence import FoundEvidence, counted, found_evidence
 from factcheck.fusion.abstention import Conformal
 from factcheck.fusion.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
 from factcheck.fusion.run import relation_probabilities
@@ -311,7 +311,13 @@ class FactChecker:
             evidence = replace(
                 evidence,
                 passages=tuple(passages),
-                image=None if image is None else replace(image, same_picture=same),
+                image=None
+                if image is None
+                else replace(
+                    image,
+                    same_picture=same,
+                    matched_places=counted(encoded.inputs.matched_places[row]),
+                ),
             )
             verdict = Verdict.from_factors(text, same, evidence, self.checkpoint.sha256, index)
             if max_error is not None:
@@ -336,6 +342,7 @@ class FactChecker:
                 self.encoders,
                 index,
                 query,
+                found.pictures[row],
                 found.encoded.inputs.take(np.array([row])),
                 evidence.passages[0].passage.document_id,
                 policy,

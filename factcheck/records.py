@@ -229,6 +229,8 @@ class CitedImage:
         path: The picture's file.
         score: Cosine of the pooled image vectors, in [-1, 1].
         same_picture: Probability that it is the same picture as the claim's.
+        matched_places: In how many places it matches the claim's (`encoders.local_features`); None
+            where the token grids left no doubt, or its file was not there.
         title: Title of its document.
         url: Address of its document.
         date: Date of its document.
@@ -241,6 +243,7 @@ class CitedImage:
     title: str | None = None
     url: str | None = None
     date: str | None = None
+    matched_places: int | None = None
 
 
 @dataclass(frozen=True)

@@ -146,6 +146,7 @@ def plain(folder: Path, count: int, batch: int) -> dict[str, Any]:
             [row.document.ocr for row in rows],
             places[: len(rows)],
             places[len(rows) :],
+            np.full(len(rows), np.nan, dtype=np.float32),
             tokens,
             kept,
         )

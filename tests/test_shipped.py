@@ -166,3 +166,29 @@ def test_heavy_copies_of_a_picture_are_found_behind_many_light_ones(
         "grace-hopper-grey",
         *[f"light-{i}" for i in range(5)],
     ]
+
+
+def test_charts_that_look_alike_are_not_shown_as_the_same_picture(
+    checker: FactChecker, tmp_path: Path
+) -> None:
+    """By token grids two of these are as surely the claim's picture as the true one."""
+    charts = ("smallpox", "morse", "sprint-record", "thermometer", "olympic-hosts", "flag-of-japan")
+    documents = [
+        Document(
+            name, f"A page on {name.replace('-', ' ')}.", image=DEMO / "images" / f"{name}.png"
+        )
+        for name in charts
+    ]
+    documents.append(Document("lead", "In 1977 the last case of smallpox was found in Somalia."))
+    index = EvidenceIndex.build(documents, tmp_path / "i", checker.encoders)
+    claim = Claim("The last smallpox case was in 1977.", DEMO / "claim-images/smallpox-caption.jpg")
+    [found] = checker.check(claim, index).evidence.elsewhere
+    assert found.document_id == "smallpox"
+    assert found.matched_places is not None
+    assert found.matched_places > 50
+    # A disk on white has too few points: there it is the grids that tell.
+    flag = Claim("Japan has a flag.", DEMO / "claim-images" / "flag-of-japan-caption.jpg")
+    evidence = checker.check(flag, index).evidence
+    assert evidence.image is not None
+    assert (evidence.image.document_id, evidence.image.matched_places) == ("flag-of-japan", None)
+    assert evidence.elsewhere == ()

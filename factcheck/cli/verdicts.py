@@ -248,7 +248,15 @@ def _said(cited: CitedPassage) -> list[str]:
 
 def _picture_place(image: CitedImage) -> list[str]:
     same = None if image.same_picture is None else f"P(same picture) {image.same_picture:.1%}"
-    parts = [f"[{image.document_id}]", image.path, same, f"score {image.score:.3f}", image.date]
+    match = None if image.matched_places is None else f"{image.matched_places} places match"
+    parts = [
+        f"[{image.document_id}]",
+        image.path,
+        same,
+        match,
+        f"score {image.score:.3f}",
+        image.date,
+    ]
     return _lines(image.title, parts, image.url)
 
 

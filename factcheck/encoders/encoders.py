@@ -28,7 +28,8 @@ from factcheck.errors import FactcheckError, UsageError
 from factcheck.settings import Precision
 
 _CHUNK = 64
-_DECODERS = min(8, os.cpu_count() or 1)
+DECODERS = min(8, os.cpu_count() or 1)
+"""So many pictures are decoded at once."""
 
 Progress = Callable[[int], None]
 
@@ -248,7 +249,7 @@ class Encoders:
             paths: N files; None where there is no picture.
             on_progress: Called with the number of different pictures done since the last call.
         """
-        with ThreadPoolExecutor(_DECODERS) as threads:
+        with ThreadPoolExecutor(DECODERS) as threads:
             # Many files to a task: a task of its own costs more than hashing a small file.
             slices = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
             hashes = [one for some in threads.map(_hashes, slices) for one in some]

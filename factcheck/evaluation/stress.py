@@ -77,7 +77,10 @@ def swap_images(split: Split, seed: int) -> Stress:
     present = np.flatnonzero(rows >= 0)
     swapped = rows.copy()
     swapped[present] = rows[present[_another(len(present), seed)]]
-    return Stress(replace(split.inputs, claim_image_rows=swapped), swapped != rows)
+    # What was compared point by point were other pictures, where it was not the same one.
+    places = np.where(swapped == rows, split.inputs.matched_places, np.nan)
+    changed = replace(split.inputs, claim_image_rows=swapped, matched_places=places)
+    return Stress(changed, swapped != rows)
 
 
 def drop_document_image(split: Split) -> Stress:

@@ -83,6 +83,9 @@ class FusionInputs:
         relations: (N, K, R) float32, zero rows where a passage is absent; R may be 0.
         claim_image_rows: (N,) rows of `grids`, -1 where absent.
         evidence_image_rows: (N,) likewise.
+        matched_places: (N,) float32, in how many places the two pictures match
+            (`encoders.local_features`); NaN where they were not compared so. It is not for the
+            head, which token grids are for, but for what calibrates it.
         grids: (U, T, C) float32 token grids.
     """
 
@@ -97,6 +100,7 @@ class FusionInputs:
     relations: np.ndarray
     claim_image_rows: np.ndarray
     evidence_image_rows: np.ndarray
+    matched_places: np.ndarray
     grids: np.ndarray
 
     def __len__(self) -> int:
@@ -113,6 +117,7 @@ class FusionInputs:
         evidence_ocr: Sequence[str | None],
         claim_image_rows: np.ndarray,
         evidence_image_rows: np.ndarray,
+        matched_places: np.ndarray,
         grids: np.ndarray,
         passages: int,
     ) -> Self:
@@ -127,6 +132,7 @@ class FusionInputs:
             evidence_ocr: Text in each evidence picture, likewise.
             claim_image_rows: (N,) rows of `grids`, -1 where absent.
             evidence_image_rows: (N,) likewise.
+            matched_places: (N,) as in the attributes.
             grids: (U, T, C) token grids.
             passages: K, the number of passages the head reads; more are left out.
         """
@@ -155,6 +161,7 @@ class FusionInputs:
             read_relations(encoders, claims, texts, passages),
             claim_image_rows,
             evidence_image_rows,
+            matched_places,
             grids,
         )
 

@@ -94,12 +94,12 @@ def calibrated(
         calibration: Temperatures, biases and a power.
         text: (N, 3) logits of the text relation.
         image: (N,) logits of the same picture.
-        inputs: Says where there are two pictures.
+        inputs: Says where there are two pictures, and in how many places they match.
     """
     both = (inputs.claim_image_rows >= 0) & (inputs.evidence_image_rows >= 0)
     return RelationProbabilities(
         calibration.text_probabilities(text),
-        np.where(both, calibration.image_probabilities(image), np.nan),
+        np.where(both, calibration.image_probabilities(image, inputs.matched_places), np.nan),
         *_passages(calibration, inputs),
     )
 

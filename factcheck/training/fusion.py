@@ -354,6 +354,7 @@ def _calibrate(head: FusionHead, split: Split, kept_back: Split) -> Calibration:
         image[known],
         split.same_picture[known] == 1,
         document_relation_logits(split.inputs),
+        split.inputs.matched_places[known],
     )
     if not len(kept_back):
         return fitted

@@ -54,10 +54,12 @@ def test_what_is_most_likely_is_no_verdict_where_none_may_be_given() -> None:
 
 def test_more_pictures_than_are_listed_are_counted() -> None:
     relation = dict.fromkeys(TextRelation, 1 / 3)
-    evidence = Evidence(elsewhere=(CitedImage("d", "d.jpg", 0.9),), more_elsewhere=1234)
+    seen = CitedImage("d", "d.jpg", 0.9, 0.99, matched_places=57)
+    evidence = Evidence(elsewhere=(seen,), more_elsewhere=1234)
     said = words(Verdict.from_factors(relation, None, evidence, "0" * 64))
     # The console of this test takes [d] for mark-up.
-    assert "in other documents, oldest first - , d.jpg, score 0.900 - and 1,234 more" in said
+    assert "oldest first - , d.jpg, P(same picture) 99.0%, 57 places match, score" in said
+    assert "score 0.900 - and 1,234 more" in said
     few = Verdict.from_factors(relation, None, replace(evidence, more_elsewhere=0), "0" * 64)
     assert " more" not in words(few)
 

@@ -91,3 +91,50 @@ def test_separable_and_empty_rows_stay_finite() -> None:
     assert 0 < fitted.image_probabilities(np.array([5.0]))[0] <= 1
     nothing = Calibration.fit(text, np.arange(3), np.zeros(0), np.zeros(0, dtype=bool))
     assert (nothing.image_temperature, nothing.image_bias) == (1.0, 0.0)
+
+
+def compared_pairs(count: int = 400) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Logits that are wrong for every tenth pair, and places that are right for all."""
+    rng = np.random.default_rng(0)
+    same = np.arange(count) % 2 == 0
+    logits = np.where(same != (np.arange(count) % 10 < 1), 2.0, -2.0) + rng.normal(size=count)
+    places = np.where(same, rng.integers(15, 200, count), rng.integers(0, 4, count))
+    return logits, places.astype(np.float32), same
+
+
+def fitted(logits: np.ndarray, places: np.ndarray, same: np.ndarray) -> Calibration:
+    none = np.zeros((0, 3)), np.zeros(0, dtype=int)
+    return Calibration.fit(*none, logits, same, matched_places=places)
+
+
+def test_places_that_match_decide_where_the_head_is_wrong() -> None:
+    logits, places, same = compared_pairs()
+    calibration = fitted(logits, places, same)
+    assert ((calibration.image_probabilities(logits) > 0.5) != same).mean() > 0.05
+    probabilities = calibration.image_probabilities(logits, places)
+    assert ((probabilities > 0.5) == same).all()
+    # No surer than four hundred pairs allow of those that are neither the best nor the worst.
+    assert 0.001 < np.median(probabilities[~same]) < 0.05
+    more = calibration.image_probabilities(np.zeros(50), np.arange(50))
+    assert (np.diff(more) > 0).all()
+
+
+def test_pairs_that_were_not_compared_go_by_the_head() -> None:
+    logits, places, same = compared_pairs()
+    places[::3] = np.nan
+    calibration = fitted(logits, places, same)
+    assert calibration.matched is not None
+    plain = calibration.image_probabilities(logits)
+    found = calibration.image_probabilities(logits, places)
+    assert (found[::3] == plain[::3]).all()
+    assert (found[1::3] != plain[1::3]).all()
+    unknown = calibration.model_copy(update={"matched": None})
+    assert (unknown.image_probabilities(logits, places) == plain).all()
+
+
+def test_pairs_of_one_kind_say_nothing_of_places() -> None:
+    logits, places, same = compared_pairs()
+    assert fitted(logits[same], places[same], same[same]).matched is None
+    assert fitted(logits, np.full_like(places, np.nan), same).matched is None
+    none = np.zeros((0, 3)), np.zeros(0, dtype=int)
+    assert Calibration.fit(*none, logits, same).matched is None
