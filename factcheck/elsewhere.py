@@ -33,9 +33,10 @@ _REPOSTS_COMPARED = 24
 _MATCHED = 10
 _POSSIBLE = 0.1
 
-# A picture of another document that matches in so many places is reported as the same. Of pairs of
-# different photographs, and of different drawings, none comes near (`local-features.json`).
-_SAME_PLACES = 12
+# A picture of another document that matches in so many places is reported as the same. Pictures that
+# only share a station's frame or a maker's sign stay below; another moment of the same scene may not
+# (`local-features.json`).
+_SAME_PLACES = 20
 
 # Without such a comparison it is from this probability on: one in ten claims is shown a wrong one
 # at most, however many there are, as far as the probability can be trusted.

@@ -17,7 +17,8 @@ refused with others.
 {rows} rows of a folder in Factify 2's format, seed {seed}. Early stopping chose epoch {epoch} by
 likelihood on one part of the validation rows; calibration (a temperature and biases for each
 factor, and for the text relation a power of how far its logits lie apart) was fitted on that and a
-second part, and a third is kept back for `--max-error`.{taught}
+second part, and a third is kept back for `--max-error`. Pairs of pictures that the image encoder
+leaves in doubt are compared point by point, too, and calibrated by how many places match.{taught}
 
 | | |
 | --- | --- |
@@ -48,8 +49,8 @@ F1 by label on the last of these:
 - {reading}
 - `--max-error` promises its error rate for claims like the rows kept back, and for no others.
 - Support means that the evidence given says the same as the claim, not that the claim is true.
-- The image relation says whether two pictures are the same photograph, not whether it shows what
-  the claim says.
+- The image relation says whether two pictures are the same, not whether they show what the claim
+  says. The image encoder has learnt from photographs: two drawn charts it may take for one.
 - The training texts are English.
 """
 
