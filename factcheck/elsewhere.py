@@ -33,8 +33,8 @@ _REPOSTS_COMPARED = 24
 _MATCHED = 10
 _POSSIBLE = 0.1
 
-# A picture of another document that matches in so many places is reported as the same. Pictures that
-# only share a station's frame or a maker's sign stay below; another moment of the same scene may not
+# A picture of another document that matches in so many places is reported as the same. Those that
+# share no more than a station's frame stay below; another moment of the same scene may not
 # (`local-features.json`).
 _SAME_PLACES = 20
 
