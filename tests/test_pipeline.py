@@ -1,6 +1,7 @@
 """From a claim to a verdict, through real encoders, a real index and a real head."""
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -413,3 +414,30 @@ def test_without_rows_kept_back_no_rate_is_promised(
     bare = FactChecker(replace(checker.checkpoint, calibration=calibration), checker.encoders)
     with pytest.raises(UsageError, match="trained without rows kept back"):
         bare.compare(Claim("A storm."), documents[0], max_error=0.1)
+
+
+def test_pictures_in_doubt_are_compared_point_by_point(
+    checker: FactChecker, encoders: Encoders, tmp_path: Path
+) -> None:
+    """The encoder of these tests has no readout, so that it leaves all pairs in doubt."""
+    demo = Path(__file__).parent.parent / "data" / "demo"
+    original = tmp_path / "rocket.jpg"
+    shutil.copyfile(demo / "images" / "rocket.jpg", original)
+    document = Document("library", LIBRARY, image=original)
+    claim = Claim("The library has a rocket.", demo / "claim-images" / "rocket-caption.jpg")
+
+    def told(verdict: Verdict) -> int | None:
+        assert verdict.evidence.image is not None
+        return verdict.evidence.image.matched_places
+
+    found = told(checker.compare(claim, document))
+    assert found is not None
+    assert found > 100
+    index = EvidenceIndex.build([document], tmp_path / "i", encoders)
+    assert told(checker.check(claim, index)) == found
+    # The index is of another file than the one that is there now.
+    shutil.copyfile(demo / "images" / "cat.jpg", original)
+    assert told(checker.check(claim, index)) is None
+    other = told(checker.compare(claim, document))
+    assert other is not None
+    assert other < 10
