@@ -28,9 +28,9 @@ LISTED = 20
 _COMPARED = 40
 _REPOSTS_COMPARED = 24
 
-# So many of those that are as likely as this are compared point by point, which takes a tenth of a
-# second each.
-_MATCHED = 10
+# So many of those that are as likely as this are compared point by point, which takes a twentieth
+# of a second each.
+_MATCHED = LISTED
 _POSSIBLE = 0.1
 
 # A picture of another document that matches in so many places is reported as the same. Those that
@@ -38,8 +38,8 @@ _POSSIBLE = 0.1
 # (`local-features.json`).
 _SAME_PLACES = 20
 
-# Without such a comparison it is from this probability on: one in ten claims is shown a wrong one
-# at most, however many there are, as far as the probability can be trusted.
+# Where that cannot be done it is from this probability on: one in ten claims is shown a wrong one at
+# most, however many there are, as far as the probability can be trusted.
 _SAME_PICTURE = 1 - 0.1 / _COMPARED
 
 
@@ -93,16 +93,19 @@ def seen_elsewhere(
         grids=np.concatenate([own, index.image_tokens(rows)]),
     )
     probabilities = relation_probabilities(checkpoint, beside).image
-    # A re-post has the fingerprint besides; it is looked at after the others.
+    # A re-post has the fingerprint besides: it is looked at after the others, and listed without.
     likely = sorted(
         np.flatnonzero(probabilities >= _POSSIBLE).tolist(),
         key=lambda place: (rows[place] in search.reposts, -probabilities[place]),
-    )[:_MATCHED]
-    if likely:
-        found = [images[rows[place]] for place in likely]
-        beside.matched_places[likely] = places_in_index(encoders, index, picture, found)
-        some = beside.take(np.array(likely))
-        probabilities[likely] = relation_probabilities(checkpoint, some).image
+    )
+    compared, others = likely[:_MATCHED], likely[_MATCHED:]
+    if compared:
+        found = [images[rows[place]] for place in compared]
+        beside.matched_places[compared] = places_in_index(encoders, index, picture, found)
+        some = beside.take(np.array(compared))
+        probabilities[compared] = relation_probabilities(checkpoint, some).image
+    unknown = [place for place in others if rows[place] not in search.reposts]
+    probabilities[unknown] = 0
     cosines = index.image_vectors(rows) @ pool(query.picture[None])[0]
     same = {
         row: replace(
