@@ -38,8 +38,8 @@ _POSSIBLE = 0.1
 # (`local-features.json`).
 _SAME_PLACES = 20
 
-# Where that cannot be done it is from this probability on: one in ten claims is shown a wrong one at
-# most, however many there are, as far as the probability can be trusted.
+# Where that cannot be done it is from this probability on: one in ten claims is shown a wrong one,
+# however many there are, as far as the probability can be trusted.
 _SAME_PICTURE = 1 - 0.1 / _COMPARED
 
 
