@@ -230,7 +230,7 @@ class CitedImage:
         score: Cosine of the pooled image vectors, in [-1, 1].
         same_picture: Probability that it is the same picture as the claim's.
         matched_places: In how many places it matches the claim's (`encoders.local_features`); None
-            where the token grids left no doubt, or its file was not there.
+            where token grids left no doubt, a file was not there, or a picture shows too little.
         title: Title of its document.
         url: Address of its document.
         date: Date of its document.
