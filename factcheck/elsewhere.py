@@ -13,7 +13,7 @@ from factcheck.encoders.picture_pairs import PictureFile
 from factcheck.found_evidence import cited_image, counted, places_in_index
 from factcheck.fusion.checkpoint import Checkpoint
 from factcheck.fusion.inputs import FusionInputs, optional_texts
-from factcheck.fusion.run import relation_probabilities
+from factcheck.fusion.run import calibrated, relation_logits
 from factcheck.records import CitedImage
 from factcheck.retrieval import ImageHit, PictureSearch, Query, SourcePolicy
 
@@ -38,8 +38,8 @@ _POSSIBLE = 0.1
 # (`local-features.json`).
 _SAME_PLACES = 20
 
-# Where that cannot be done it is from this probability on: one in ten claims is shown a wrong one,
-# however many there are, as far as the probability can be trusted.
+# Where that cannot be done it is from this probability on: at most one in ten claims is shown a
+# wrong one, however many there are, as far as the probability can be trusted.
 _SAME_PICTURE = 1 - 0.1 / _COMPARED
 
 
@@ -92,7 +92,8 @@ def seen_elsewhere(
         matched_places=np.full(len(rows), np.nan, dtype=np.float32),
         grids=np.concatenate([own, index.image_tokens(rows)]),
     )
-    probabilities = relation_probabilities(checkpoint, beside).image
+    text, image = relation_logits(checkpoint.head, beside)
+    probabilities = calibrated(checkpoint.calibration, text, image, beside).image
     # A re-post has the fingerprint besides: it is looked at after the others, and listed without.
     likely = sorted(
         np.flatnonzero(probabilities >= _POSSIBLE).tolist(),
@@ -102,8 +103,7 @@ def seen_elsewhere(
     if compared:
         found = [images[rows[place]] for place in compared]
         beside.matched_places[compared] = places_in_index(encoders, index, picture, found)
-        some = beside.take(np.array(compared))
-        probabilities[compared] = relation_probabilities(checkpoint, some).image
+        probabilities = calibrated(checkpoint.calibration, text, image, beside).image
     unknown = [place for place in others if rows[place] not in search.reposts]
     probabilities[unknown] = 0
     cosines = index.image_vectors(rows) @ pool(query.picture[None])[0]

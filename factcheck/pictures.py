@@ -75,6 +75,9 @@ def read_bytes(path: str | Path) -> bytes:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise MissingResourceError(f"{path}: the image cannot be read ({reason})") from error
+    except ValueError as error:
+        # A path that no file can have: with a zero byte, or with half of a surrogate pair.
+        raise MissingResourceError(f"{path}: the image cannot be read (no such file)") from error
     if not data:
         raise InvalidInputError(f"{path}: the image file is empty")
     return data

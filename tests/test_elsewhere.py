@@ -9,7 +9,7 @@ from news import COMET, HARBOUR, LIBRARY
 
 from factcheck import Claim, Document, EvidenceIndex, FactChecker, elsewhere
 from factcheck.encoders import Encoders
-from factcheck.fusion.checkpoint import Checkpoint
+from factcheck.fusion.calibration import Calibration
 from factcheck.fusion.inputs import FusionInputs
 from factcheck.fusion.run import RelationProbabilities
 from factcheck.records import (
@@ -58,16 +58,19 @@ def test_where_else_a_picture_was_seen_is_told_oldest_first(
     index = EvidenceIndex.build(documents, tmp_path / "i", encoders)
     claim = Claim("A storm closed the harbour of Port Bell.", picture)
     compared: list[int] = []
-    asked = elsewhere.relation_probabilities
+    asked = elsewhere.calibrated
 
-    def relation(checkpoint: Checkpoint, inputs: FusionInputs) -> RelationProbabilities:
+    def relation(
+        calibration: Calibration, text: np.ndarray, image: np.ndarray, inputs: FusionInputs
+    ) -> RelationProbabilities:
         """What a head that was trained would say; of a fresh one it means nothing."""
         compared.append(len(inputs))
         grids = inputs.grids[inputs.evidence_image_rows]
         same = [np.allclose(grid, inputs.grids[0], atol=1e-2) for grid in grids]
-        return replace(asked(checkpoint, inputs), image=np.where(same, 0.999, 0.99))
+        said = asked(calibration, text, image, inputs)
+        return replace(said, image=np.where(same, 0.999, 0.99))
 
-    monkeypatch.setattr(elsewhere, "relation_probabilities", relation)
+    monkeypatch.setattr(elsewhere, "calibrated", relation)
 
     def found(policy: SourcePolicy | None = None) -> tuple[list[str], int]:
         dense = SearchSettings(rerank=0, channels=("dense",))

@@ -219,7 +219,7 @@ class Encoders:
             (N, width) float32.
         """
         input_of = dict(zip(keys, inputs, strict=True))
-        known = self._known(list(input_of), width)
+        known = self.known(list(input_of), width)
         if on_progress is not None and known:
             on_progress(len(known))
         row_of = {key: row for row, key in enumerate(input_of)}
@@ -282,7 +282,7 @@ class Encoders:
         contents = (sha256.encode() for sha256 in path_of)
         keys = self._keys(lambda: self.image.identity, contents)
         key_of = dict(zip(path_of, keys, strict=True))
-        known = self._known(keys, self.image.tokens * self.image.dimension)
+        known = self.known(keys, self.image.tokens * self.image.dimension)
         grids = {sha256: known[key] for sha256, key in key_of.items() if key in known}
         new = [sha256 for sha256 in path_of if sha256 not in grids]
         if on_progress is not None and grids:
@@ -333,8 +333,16 @@ class Encoders:
         except FactcheckError as error:
             return str(error)
 
-    def _known(self, keys: Sequence[bytes], width: int) -> dict[bytes, np.ndarray]:
-        """What the cache has; what is not as long as an encoding counts for nothing."""
+    def known(self, keys: Sequence[bytes], width: int) -> dict[bytes, np.ndarray]:
+        """What the cache has; nothing without one.
+
+        Args:
+            keys: What to look for.
+            width: Length of each; what has another counts for nothing.
+
+        Returns:
+            (width,) float32 by key.
+        """
         if self.cache is None:
             return {}
         found = self.cache.get(keys)

@@ -6,7 +6,7 @@ they lie: points of high contrast (SIFT, Lowe, IJCV 2004; the root of its descri
 and Zisserman, CVPR 2012, section 3) that have one clear counterpart in the other picture (the ratio
 test, Lowe, section 7.1), of which as many as possible must be moved by one shift, scale and turn
 (RANSAC, Fischler and Bolles, CACM 1981). Nothing is learnt, so nothing needs to have been seen
-before. It takes the pixels, and some fifty times as long as to compare token grids.
+before. It takes the pixels, and much longer than to compare token grids.
 """
 
 from dataclasses import dataclass

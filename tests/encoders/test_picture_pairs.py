@@ -45,7 +45,9 @@ def test_what_cannot_be_compared_has_none(encoders: Encoders, tmp_path: Path) ->
     flag = picture(DEMO / "images" / "flag-of-japan.png")
     text = tmp_path / "text.jpg"
     text.write_text("no picture")
-    for other in (gone, another, unknown, flag, picture(text)):
+    # A stranger's index may name what no file can be called.
+    nowhere = PictureFile("a\0b", original.sha256)
+    for other in (gone, another, unknown, flag, picture(text), nowhere):
         pairs = [(original, other), (other, original), (original, picture(COPY))]
         assert np.isnan(compare_pictures(encoders, pairs)).tolist() == [True, True, False]
 
