@@ -223,6 +223,11 @@ class RelationEncoder:
                 f"that is {text.sha256[:12]} here"
             )
         network, tokenizer = build_relation_network(text, config.layers)
+        positions = _positions(network.embeddings)
+        if positions is not None and config.max_tokens > positions:
+            raise InvalidInputError(
+                f"{path}: max_tokens: {config.max_tokens}, but its text encoder reads {positions}"
+            )
         load_relation_weights(network, folder)
         network.to(text.model.device)
         encoder = cls(folder.name, config, network, tokenizer)
@@ -389,6 +394,15 @@ def tokenise(
 def _characters_read(max_tokens: int) -> int:
     """Where a text is cut before it is tokenised: a megabyte should cost what a page costs."""
     return 20 * max_tokens
+
+
+def _positions(embeddings: nn.Module) -> int | None:
+    """How many tokens embeddings tell the places of; None where places are told in another way."""
+    places = getattr(embeddings, "position_embeddings", None)
+    if not isinstance(places, nn.Embedding):
+        return None
+    # RoBERTa and its kin count from behind the place of padding.
+    return places.num_embeddings - (0 if places.padding_idx is None else places.padding_idx + 1)
 
 
 def build_relation_network(

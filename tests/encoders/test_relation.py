@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from factcheck.encoders import Encoders, EncodingCache, TextEncoder
 from factcheck.encoders.relation import (
     RelationEncoder,
     RelationEncodings,
+    _positions,
     build_relation_network,
     document_logits,
     tokenise,
@@ -147,6 +149,15 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
         RelationEncoder.load(str(tmp_path / "none"))
 
 
+def test_places_are_counted_from_behind_that_of_padding() -> None:
+    def embeddings(**places: nn.Module) -> nn.Module:
+        return nn.ModuleDict(places)
+
+    assert _positions(embeddings(position_embeddings=nn.Embedding(512, 4))) == 512
+    assert _positions(embeddings(position_embeddings=nn.Embedding(514, 4, padding_idx=1))) == 512
+    assert _positions(embeddings()) is None
+
+
 def test_missing_or_damaged_weights_are_named(folder: Path, text_encoder: TextEncoder) -> None:
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
@@ -165,6 +176,7 @@ def test_missing_or_damaged_weights_are_named(folder: Path, text_encoder: TextEn
     ("changes", "complaint"),
     [
         ({"max_tokens": 3}, "max_tokens"),
+        ({"max_tokens": 513}, "max_tokens: 513, but its text encoder reads 512"),
         ({"layers": 3}, "model.safetensors: .* does not fit the text encoder"),
         ({"base_sha256": "0" * 64}, "made on the text encoder embedded"),
         ({"strange": 1}, "strange"),
