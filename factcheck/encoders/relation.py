@@ -223,11 +223,7 @@ class RelationEncoder:
                 f"that is {text.sha256[:12]} here"
             )
         network, tokenizer = build_relation_network(text, config.layers)
-        positions = _positions(network.embeddings)
-        if positions is not None and config.max_tokens > positions:
-            raise InvalidInputError(
-                f"{path}: max_tokens: {config.max_tokens}, but its text encoder reads {positions}"
-            )
+        require_positions(network, config.max_tokens, f"{path}: max_tokens")
         load_relation_weights(network, folder)
         network.to(text.model.device)
         encoder = cls(folder.name, config, network, tokenizer)
@@ -394,6 +390,22 @@ def tokenise(
 def _characters_read(max_tokens: int) -> int:
     """Where a text is cut before it is tokenised: a megabyte should cost what a page costs."""
     return 20 * max_tokens
+
+
+def require_positions(network: RelationNetwork, max_tokens: int, name: str) -> None:
+    """Refuse sequences that are longer than the text encoder has positions for.
+
+    Args:
+        network: Built on it.
+        max_tokens: Longest sequence.
+        name: What to call that number in an error.
+
+    Raises:
+        InvalidInputError: It is too large.
+    """
+    positions = _positions(network.embeddings)
+    if positions is not None and max_tokens > positions:
+        raise InvalidInputError(f"{name}: {max_tokens}, but its text encoder reads {positions}")
 
 
 def _positions(embeddings: nn.Module) -> int | None:

@@ -33,6 +33,7 @@ from factcheck.encoders.relation import (
     build_relation_network,
     document_logits,
     load_relation_weights,
+    require_positions,
     save_relation_encoder,
     tokenise,
 )
@@ -98,6 +99,7 @@ def train_text_relation(
     teacher = None if settings.teacher is None else RelationEncoder.load(str(settings.teacher))
     text = TextEncoder.load(settings.text_encoder)
     network, tokenizer = build_relation_network(text, settings.layers, settings.dropout)
+    require_positions(network, settings.max_tokens, "max_tokens")
     if settings.initial is not None:
         load_relation_weights(network, settings.initial)
     if settings.gradient_checkpointing:

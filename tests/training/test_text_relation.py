@@ -346,6 +346,17 @@ def test_the_claim_only_expert_of_two_relations_has_three_columns(missing: TextR
         assert shares[place::2, TEXT_RELATIONS.index(relation)].mean() > 0.8
 
 
+def test_more_tokens_than_there_are_places_are_refused_before_the_work_begins(
+    data: Path, tmp_path: Path
+) -> None:
+    stages: list[str] = []
+    with pytest.raises(InvalidInputError, match="max_tokens: 513, but its text encoder reads 512"):
+        module.train_text_relation(
+            settings(max_tokens=513), data, tmp_path, lambda stage, *_: stages.append(stage)
+        )
+    assert stages == []
+
+
 def test_claims_that_no_expert_can_be_fitted_on_are_told_in_one_sentence() -> None:
     row = TextRelationRow("a", "one", "A claim.", ("e",), TextRelation.SUPPORT, "passage")
     with pytest.raises(InvalidInputError, match=r"debias: no claim-only expert .* of 1 claims"):
