@@ -12,7 +12,7 @@ from factcheck.evaluation.baselines import LabelledInputs
 from factcheck.evaluation.shared_texts import text_groups
 from factcheck.evidence import Reading, given_evidence
 from factcheck.fusion.inputs import FusionInputs
-from factcheck.records import LABELS, TEXT_RELATIONS, Evidence, text_relation_of
+from factcheck.records import LABELS, TEXT_RELATIONS, Evidence, Label, text_relation_of
 
 
 @dataclass(frozen=True)
@@ -79,13 +79,7 @@ def encode_split(
         InvalidInputError: A row has no label.
     """
     rows = read_factify2(folder, split)
-    labels = []
-    for row in rows:
-        if row.label is None:
-            raise InvalidInputError(
-                f"{folder / f'{split}.csv'}: row {row.index} has no Category, which is needed here"
-            )
-        labels.append(row.label)
+    labels = require_labels(folder, split, rows)
     encoded = given_evidence(reading, [(row.claim, row.document) for row in rows], on_progress)
     inputs = encoded.inputs
     both = (inputs.claim_image_rows >= 0) & (inputs.evidence_image_rows >= 0)
@@ -98,3 +92,24 @@ def encode_split(
         np.array([LABELS.index(label) for label in labels]),
         np.where(both, same, -1),
     )
+
+
+def require_labels(folder: Path, split: str, rows: Sequence[Factify2Row]) -> list[Label]:
+    """The labels of a split's rows.
+
+    Args:
+        folder: The folder that they were read from.
+        split: Name of the split.
+        rows: The rows.
+
+    Raises:
+        InvalidInputError: A row has none.
+    """
+    labels = []
+    for row in rows:
+        if row.label is None:
+            raise InvalidInputError(
+                f"{folder / f'{split}.csv'}: row {row.index} has no Category, which is needed here"
+            )
+        labels.append(row.label)
+    return labels

@@ -27,7 +27,7 @@ from factcheck.encoders import Encoders, EncodingCache
 from factcheck.encoders.weights import in_half_precision
 from factcheck.errors import InvalidInputError, MissingResourceError, UsageError
 from factcheck.evaluation.metrics import classification_metrics
-from factcheck.evaluation.splits import Split, encode_split
+from factcheck.evaluation.splits import Split, encode_split, require_labels
 from factcheck.evidence import Reading
 from factcheck.fusion.abstention import Conformal
 from factcheck.fusion.calibration import Calibration
@@ -95,12 +95,9 @@ def train_fusion(
     from accelerate.utils import set_seed
 
     report = on_progress or (lambda stage, done, total, values: None)
-    splits = find_splits(data)
-    for needed in ("train", "val"):
-        if needed not in splits:
-            raise MissingResourceError(f"{data / f'{needed}.csv'}: training needs this split")
-    # Encoding takes long, and whether rows are left to stop by is known before.
-    _require_rows_to_stop_by(data / "val.csv", len(read_factify2(data, "val")), settings)
+    # Encoding takes long, and whether the rows will do is known before.
+    rows = labelled_rows(data)
+    _require_rows_to_stop_by(data / "val.csv", rows["val"], settings)
     accelerator = start_accelerator()
     if settings.batch_size % accelerator.num_processes:
         raise UsageError(
@@ -158,15 +155,15 @@ def train_fusion(
             halves = in_half_precision(head.state_dict(), out / "checkpoint" / "model.safetensors")
             head.load_state_dict({key: w.float() for key, w in halves.items()})
             calibration = _calibrate(head, calibrate, kept_back)
+            checkpoint = save_checkpoint(out / "checkpoint", head, config, calibration, "")
             metrics: dict[str, Any] = {
                 "rows": {"train": len(train), "val": len(validation)},
                 **best,
             }
             measured = {"val (calibration rows)": calibrate}
-            if "test" in splits:
+            if "test" in rows:
                 count = counter(report, "encode test")
                 measured["test"] = encode_split(reading, data, "test", count)
-            checkpoint = save_checkpoint(out / "checkpoint", head, config, calibration, "")
             for name, split in measured.items():
                 metrics[name] = measure(checkpoint, split)
             card = fusion_card(settings, config, metrics)
@@ -175,6 +172,33 @@ def train_fusion(
     accelerator.wait_for_everyone()
     found: dict[str, Any] = json.loads((out / "metrics.json").read_text())
     return found
+
+
+def labelled_rows(data: Path) -> dict[str, int]:
+    """The number of rows of each split that a head is trained or measured on.
+
+    Copies of Factify 2's `test.csv` may have no labels; nothing is measured on these then.
+
+    Args:
+        data: A folder in Factify 2's format.
+
+    Raises:
+        MissingResourceError: There is no `train` or no `val`.
+        InvalidInputError: A row of these has no label, or a table cannot be read, as one of which
+            only some rows have labels.
+    """
+    splits = find_splits(data)
+    for needed in ("train", "val"):
+        if needed not in splits:
+            raise MissingResourceError(f"{data / f'{needed}.csv'}: training needs this split")
+    counts = {}
+    for split in ("train", "val", "test"):
+        rows = read_factify2(data, split) if split in splits else []
+        if split == "test" and all(row.label is None for row in rows):
+            continue
+        require_labels(data, split, rows)
+        counts[split] = len(rows)
+    return counts
 
 
 def measure(checkpoint: Checkpoint, split: Split) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from factcheck.encoders import Encoders
 from factcheck.encoders.precision import has_bfloat16
 from factcheck.encoders.relation import RelationEncoder, folder_of, tokenise
 from factcheck.encoders.relevance import RelevanceConfig, RelevanceNetwork, save_relevance
-from factcheck.errors import InvalidInputError
+from factcheck.errors import InvalidInputError, UsageError
 from factcheck.records import Claim
 from factcheck.retrieval import EvidenceIndex, Hit
 from factcheck.retrieval.rerank import features, fit_weights
@@ -120,10 +120,17 @@ def train_relevance(
         weights that were fitted on the other half.
 
     Raises:
-        UsageError: `out` holds a checkpoint of a run with other settings or on other data.
+        UsageError: `out` holds a checkpoint of a run with other settings or on other data, or the
+            text relation encoder that the run stands on.
         FactcheckError: The data are missing or unfit.
     """
     report = on_progress or (lambda stage, done, total, values: None)
+    stands_on = folder_of(settings.relation_encoder)
+    folder = out / "encoder"
+    if folder.resolve() == stands_on.resolve():
+        raise UsageError(
+            f"{folder}: the run stands on this text relation encoder, and would change it"
+        )
     accelerator = start_accelerator()
     begin_run(settings, inputs_of(settings, data), out, accelerator)
     torch.manual_seed(settings.seed)
@@ -141,6 +148,12 @@ def train_relevance(
         raise InvalidInputError(
             f"{', '.join(str(data / path) for path in settings.text)}: no claim of the sources "
             "named whose evidence a search finds among other texts"
+        )
+    weighed = {name: _weighed_claims(settings, source) for name, source in sources.items()}
+    if sum(map(len, weighed.values())) < 2:
+        raise InvalidInputError(
+            f"weighed_on: {settings.weighed_on} has fewer than two claims of the sources named, "
+            "too few to fit the weights of reranking"
         )
     network = RelevanceNetwork(relation.network.body, settings.layers, settings.dropout)
     network.to(accelerator.device)
@@ -164,17 +177,16 @@ def train_relevance(
     fit_in_steps(reader, batches, chunks, loss, settings, out, accelerator, report)
     if accelerator.is_main_process:
         network.eval()
-        folder = out / "encoder"
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("config.json", "model.safetensors"):
-            shutil.copyfile(folder_of(settings.relation_encoder) / name, folder / name)
+            shutil.copyfile(stands_on / name, folder / name)
         config = RelevanceConfig(
             relation_sha256=relation.sha256, layers=settings.layers, weights=(0.0, 0.0, 0.0, 0.0)
         )
         save_relevance(folder, config, network)
         # What is weighed and scored is what was written.
         written = RelationEncoder.load(str(folder), encoders.text)
-        metrics = _weighed(settings, sources, encoders.with_relation(written), report)
+        metrics = _weighed(weighed, sources, encoders.with_relation(written), report)
         weights = tuple(metrics["weights"])
         save_relevance(folder, config.model_copy(update={"weights": weights}), network)
         metrics = {"claims": len(epochs[0]), **metrics}
@@ -327,8 +339,14 @@ def choose(
     return Choice(claim, tuple(text for text, _ in chosen), tuple(own for _, own in chosen))
 
 
+def _weighed_claims(settings: RelevanceTraining, source: _Source) -> list[str]:
+    """The claims of a source that the weights of reranking are fitted on."""
+    known = set(source.claims[settings.weighed_on])
+    return source.pool.queries(known, settings.weighed_claims, settings.seed)
+
+
 def _weighed(
-    settings: RelevanceTraining,
+    weighed: Mapping[str, Sequence[str]],
     sources: Mapping[str, _Source],
     encoders: Encoders,
     report: OnProgress,
@@ -338,9 +356,7 @@ def _weighed(
     depth = SearchSettings().rerank
     known: list[tuple[str, str, list[Hit], np.ndarray, np.ndarray]] = []
     for name, source in sources.items():
-        claims = source.pool.queries(
-            set(source.claims[settings.weighed_on]), settings.weighed_claims, settings.seed
-        )
+        claims = weighed[name]
         for claim, hits in zip(claims, source.search(claims, 2 * depth), strict=True):
             first = hits[:depth]
             relevances = encoders.relevances([(claim, hit.passage.text) for hit in first])

@@ -261,6 +261,51 @@ def test_too_few_validation_rows_are_refused_before_anything_is_encoded(
     assert train(own, data, tmp_path / "run")["rows"]["val"] == 3
 
 
+def _without_labels(data: Path, split: str, kept: int = 0) -> None:
+    """Take the labels from the rows of a split but for the first ones."""
+    path = data / f"{split}.csv"
+    head, *rows = (line.split("\t") for line in path.read_text().splitlines())
+    blank = [*rows[:kept], *([*cells[:5], "", *cells[6:]] for cells in rows[kept:])]
+    path.write_text("\n".join("\t".join(cells) for cells in (head, *blank)) + "\n")
+
+
+def test_a_test_split_without_labels_is_not_measured(
+    tiny_image_encoder_folder: Path, factify2_folder: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(factify2_folder, data)
+    _without_labels(data, "test")
+    own = settings(tiny_image_encoder_folder, None, epochs=1)
+    metrics = train(own, data, tmp_path / "run")
+    assert "test" not in metrics
+    assert metrics["val (calibration rows)"]["weighted_f1"] >= 0
+    assert "| test |" not in (tmp_path / "run" / "checkpoint" / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("split", "kept", "problem"),
+    [
+        ("train", 0, r"train\.csv: row 0 has no Category"),
+        ("val", 0, r"val\.csv: row 0 has no Category"),
+        ("test", 7, r"test\.csv, row 7: the Category '' is not one of"),
+    ],
+)
+def test_rows_without_labels_are_named_before_anything_is_encoded(
+    split: str,
+    kept: int,
+    problem: str,
+    tiny_image_encoder_folder: Path,
+    factify2_folder: Path,
+    tmp_path: Path,
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(factify2_folder, data)
+    _without_labels(data, split, kept)
+    with pytest.raises(InvalidInputError, match=problem):
+        train(settings(tiny_image_encoder_folder, None, epochs=1), data, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_loss_ignores_an_unknown_picture() -> None:
     options = FusionTraining(kind="fusion", label_smoothing=0)
     text = torch.tensor([[2.0, 0.0, 0.0], [0.0, 0.0, 1.0]])

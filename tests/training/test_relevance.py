@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from random import Random
@@ -139,6 +140,31 @@ def test_a_source_without_texts_is_named(
     sources = {"three": {"members": ["three"], "claims": 5, "passages": 4}}
     with pytest.raises(InvalidInputError, match="three: no text pair is of this source"):
         train(settings(relation_encoder_folder, sources=sources), data, tmp_path)
+
+
+def test_what_it_stands_on_is_not_written_over(
+    data: Path, relation_encoder_folder: Path, tmp_path: Path
+) -> None:
+    own = Path(shutil.copytree(relation_encoder_folder, tmp_path / "run" / "encoder"))
+    before = (own / "relevance.json").read_bytes()
+    with pytest.raises(UsageError, match="the run stands on this text relation encoder"):
+        train(settings(own), data, tmp_path / "run")
+    assert (own / "relevance.json").read_bytes() == before
+
+
+def test_too_few_claims_to_weigh_on_are_named_before_training(
+    data: Path, relation_encoder_folder: Path, tmp_path: Path
+) -> None:
+    shares = {"learnt": [0.0, 0.7], "weighed": [0.999, 1.0]}
+    stages: list[str] = []
+    with pytest.raises(InvalidInputError, match="weighed_on: weighed has fewer than two claims"):
+        train(
+            settings(relation_encoder_folder, shares=shares),
+            data,
+            tmp_path,
+            lambda stage, *_: stages.append(stage),
+        )
+    assert "train" not in stages
 
 
 def test_claims_are_not_weighed_on_what_was_learnt(relation_encoder_folder: Path) -> None:

@@ -12,7 +12,7 @@ from transformers import DebertaV2Config, DebertaV2Model
 
 from factcheck.cli.main import run as run_command
 from factcheck.encoders import TextEncoder
-from factcheck.errors import UsageError
+from factcheck.errors import MissingResourceError, UsageError
 from factcheck.pipeline import FactChecker
 from factcheck.records import Claim, Document
 from factcheck.settings import read_yaml
@@ -130,6 +130,19 @@ def test_a_stage_that_is_done_is_not_done_again(
     longer = small.fusion.model_copy(update={"epochs": 1})
     train(small.model_copy(update={"fusion": longer}), factify2_folder, run, report)
     assert {stage.partition(":")[0] for stage in stages} == {"fusion"}
+
+
+def test_what_the_last_stage_needs_is_known_before_the_first(
+    small: StagedTraining, factify2_folder: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(factify2_folder, data)
+    (data / "val.csv").unlink()
+    stages: list[str] = []
+    with pytest.raises(MissingResourceError, match=r"val\.csv: training needs this split"):
+        train(small, data, tmp_path / "run", lambda stage, *_: stages.append(stage))
+    assert stages == []
+    assert not (tmp_path / "run").exists()
 
 
 def test_data_that_were_mended_do_not_keep_what_the_old_ones_taught(
