@@ -9,13 +9,13 @@ import numpy as np
 
 from factcheck.encoders import Encoders
 from factcheck.encoders.image import pool
-from factcheck.encoders.picture_pairs import PictureFile
-from factcheck.found_evidence import cited_image, counted, places_in_index
+from factcheck.encoders.picture_pairs import SAME_PLACES, PictureFile
+from factcheck.found_evidence import cited_image, counted
 from factcheck.fusion.checkpoint import Checkpoint
 from factcheck.fusion.inputs import FusionInputs, optional_texts
 from factcheck.fusion.run import calibrated, relation_logits
 from factcheck.records import CitedImage
-from factcheck.retrieval import ImageHit, PictureSearch, Query, SourcePolicy
+from factcheck.retrieval import ImageHit, PictureSearch, Query, SourcePolicy, places_in_index
 
 if TYPE_CHECKING:
     from factcheck.retrieval import EvidenceIndex
@@ -33,13 +33,9 @@ _REPOSTS_COMPARED = 24
 _MATCHED = LISTED
 _POSSIBLE = 0.1
 
-# A picture of another document that matches in so many places is reported as the same. Those that
-# share no more than a station's frame stay below; another moment of the same scene may not
-# (`local-features.json`).
-_SAME_PLACES = 20
-
-# Where that cannot be done it is from this probability on: at most one in ten claims is shown a
-# wrong one, however many there are, as far as the probability can be trusted.
+# Where pictures cannot be compared point by point one is reported as the same from this probability
+# on: at most one in ten claims is shown a wrong one, however many there are, as far as the
+# probability can be trusted.
 _SAME_PICTURE = 1 - 0.1 / _COMPARED
 
 
@@ -116,7 +112,7 @@ def seen_elsewhere(
         for row, cosine, p, places in zip(
             rows, cosines, probabilities, beside.matched_places, strict=True
         )
-        if (p >= _SAME_PICTURE if np.isnan(places) else places >= _SAME_PLACES)
+        if (p >= _SAME_PICTURE if np.isnan(places) else places >= SAME_PLACES)
     }
     # A fingerprint whose bearers are told apart says nothing of those that were not compared.
     alike = not same.keys().isdisjoint(search.reposts)

@@ -14,12 +14,7 @@ import numpy as np
 from factcheck.claim_checks import check_claims
 from factcheck.encoders import Encoders
 from factcheck.encoders.encoders import PictureEncodings
-from factcheck.encoders.picture_pairs import (
-    POSSIBLE,
-    PictureFile,
-    compare_pictures,
-    doubtful_pairs,
-)
+from factcheck.encoders.picture_pairs import POSSIBLE, PictureFile, doubtful_pairs
 from factcheck.errors import FactcheckError, InvalidInputError, MissingResourceError
 from factcheck.evidence import (
     EncodedEvidence,
@@ -31,12 +26,11 @@ from factcheck.evidence import (
 from factcheck.fusion.inputs import FusionInputs, PassageVectors
 from factcheck.pictures import read_bytes
 from factcheck.records import CitedImage, CitedPassage, Claim, Evidence
-from factcheck.retrieval import Hit, ImageHit, Query, Reranker, picture_fingerprint
+from factcheck.retrieval import Hit, ImageHit, Query, Reranker, picture_fingerprint, places_in_index
 
 if TYPE_CHECKING:
     from factcheck.encoders.ocr import OcrReader
     from factcheck.retrieval import EvidenceIndex
-    from factcheck.retrieval.metadata_reader import ImageRow
 
 
 @dataclass(frozen=True)
@@ -186,33 +180,6 @@ def _places_beside(
     if not doubtful_pairs(encoders, query.picture[None], grids, POSSIBLE)[0]:
         return float("nan")
     return float(places_in_index(encoders, index, file, [image])[0])
-
-
-def places_in_index(
-    encoders: Encoders,
-    index: EvidenceIndex,
-    picture: PictureFile,
-    images: Sequence[ImageHit | ImageRow],
-) -> np.ndarray:
-    """In how many places a picture matches pictures of an index.
-
-    The index may be a stranger's and name any file of this machine: a file whose hash is not in it
-    tells nothing (`encoders.picture_pairs`).
-
-    Args:
-        encoders: Hold the cache, if there is one.
-        index: The index.
-        picture: The picture.
-        images: n pictures of the index.
-
-    Returns:
-        (n,) float32; NaN where a file is not as it was when it was indexed.
-    """
-    pairs = [
-        (picture, PictureFile(image.path, index.picture_hash(image.document_id) or ""))
-        for image in images
-    ]
-    return compare_pictures(encoders, pairs)
 
 
 def counted(places: float) -> int | None:

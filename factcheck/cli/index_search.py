@@ -13,7 +13,7 @@ from factcheck.errors import UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from factcheck.retrieval import Hit
+    from factcheck.retrieval import Hit, ShownPicture
 
 
 def search(
@@ -79,7 +79,19 @@ def _write_hits(console: "Console", hits: "list[Hit]") -> None:
         found = [
             f"{channel} {found.rank} ({found.score:.3f})" for channel, found in hit.channels.items()
         ]
+        if hit.picture is not None:
+            found.append(_told(hit.picture))
         if hit.copies:
             found.append(f"also in {', '.join(map(visible, hit.copies))}")
         console.print(Padding(visible(hit.passage.text), (0, 0, 0, 3)))
         console.print(Padding(", ".join(found), (0, 0, 0, 3)), style="dim")
+
+
+def _told(picture: "ShownPicture") -> str:
+    """Whether a document shows the picture that was looked for."""
+    if picture.same is None:
+        return "it cannot be told whether the picture is the same"
+    if not picture.same:
+        return "another picture"
+    places = picture.matched_places
+    return "the same picture" + ("" if places is None else f", {places} places match")

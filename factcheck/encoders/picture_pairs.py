@@ -27,6 +27,10 @@ POSSIBLE = (-5.0, 10.0)
 """Logits between which a pair is compared where there are few: two drawings of the demo that are
 not the same reach 8, and of 2,810 pairs of photographs one is wrong beyond 5 either way."""
 
+SAME_PLACES = 20
+"""Pictures that match in so many places are taken to be the same one. Those that share no more than
+a station's frame stay below; another moment of the same scene may not (`local-features.json`)."""
+
 # Names what a cached number depends on beside the two files.
 _METHOD = "matched places 1"
 
@@ -64,15 +68,31 @@ def doubtful_pairs(
     Returns:
         (N,) bool.
     """
+    logits = copy_logits(encoders, left, right)
+    # Without a readout the logits are NaN.
+    sure: np.ndarray = (logits <= between[0]) | (logits >= between[1])
+    return ~sure
+
+
+def copy_logits(encoders: Encoders, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """What the readout of token grids says of pairs of pictures.
+
+    Args:
+        encoders: The image encoder's readout.
+        left: (N, T, C) token grids.
+        right: (N, T, C) those beside them.
+
+    Returns:
+        (N,) float32 logits of being the same picture; NaN without a readout.
+    """
     readout = encoders.image.copies
     if readout is None or not len(left):
-        return np.ones(len(left), dtype=bool)
+        return np.full(len(left), np.nan, dtype=np.float32)
     device = next(readout.parameters()).device
     with torch.inference_mode():
         grids = (torch.from_numpy(side).to(device) for side in (left, right))
-        logits = readout(*grids).cpu().numpy()
-    doubtful: np.ndarray = (between[0] < logits) & (logits < between[1])
-    return doubtful
+        logits: np.ndarray = readout(*grids).cpu().numpy()
+    return logits
 
 
 def compare_pictures(

@@ -8,6 +8,23 @@ from factcheck.retrieval.metadata_reader import ImageRow, PassageRow
 
 
 @dataclass(frozen=True)
+class ShownPicture:
+    """The picture of a document beside the one that was looked for.
+
+    Attributes:
+        path: Its file, absolute.
+        same: Whether they are the same picture, in whatever size, cut and quality; None where that
+            cannot be told.
+        matched_places: In how many places they match; None where that was not looked for, because
+            their token grids leave no doubt, or the file is gone or shows too little.
+    """
+
+    path: str
+    same: bool | None
+    matched_places: int | None
+
+
+@dataclass(frozen=True)
 class Hit:
     """A passage that a search found.
 
@@ -19,10 +36,13 @@ class Hit:
         title: Title of its document.
         url: Address of its document.
         date: Date of its document.
-        fused: Its score in reciprocal rank fusion; None where only one channel was asked.
+        fused: Its score in reciprocal rank fusion; None where nothing was fused
+            (`EvidenceIndex.search_vectors`).
         reranked: How much it has to say (`retrieval.rerank`); None where it was not put in order.
         channels: What each channel that found it made of it.
         copies: Ids of documents that carry a copy of it and are not listed for that.
+        picture: What its document shows, where it was looked for by a picture
+            (`EvidenceIndex.search`) and the image channel found it.
     """
 
     row: int
@@ -35,6 +55,7 @@ class Hit:
     reranked: float | None = None
     channels: dict[str, Found] = field(default_factory=dict)
     copies: tuple[str, ...] = ()
+    picture: ShownPicture | None = None
 
     @classmethod
     def of(cls, row: int, stored: PassageRow, score: float) -> Self:

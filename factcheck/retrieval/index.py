@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 
 from factcheck.encoders import Encoders
+from factcheck.encoders.picture_pairs import PictureFile
 from factcheck.errors import InvalidInputError, MissingResourceError
 from factcheck.pictures import FINGERPRINT_SIDE, decode, fingerprint, read_bytes
 from factcheck.records import Claim, Document, is_storable
@@ -22,6 +23,7 @@ from factcheck.retrieval.rerank import Reranker
 from factcheck.retrieval.search import Query, hybrid_search
 from factcheck.retrieval.segment import OpenSegment
 from factcheck.retrieval.segment_plan import PASSAGES_AT_MOST, OnProgress, OnWarning
+from factcheck.retrieval.shown_pictures import with_shown_pictures
 from factcheck.retrieval.vectors import check_k
 from factcheck.settings import PassageSettings, SearchSettings
 
@@ -303,7 +305,8 @@ class EvidenceIndex(IndexReader):
             policy: Which documents may be found.
 
         Returns:
-            For each claim its passages, best first.
+            For each claim its passages, best first; those that were found by the claim's picture
+            say whether their document shows the same one (`Hit.picture`).
 
         Raises:
             UsageError: `k` is less than 1.
@@ -332,7 +335,19 @@ class EvidenceIndex(IndexReader):
             )
             for claim, text, row in zip(claims, texts, pictures.rows, strict=True)
         ]
-        return self.search_queries(queries, k, settings, policy, Reranker.of(self.encoders))
+        found = self.search_queries(queries, k, settings, policy, Reranker.of(self.encoders))
+        return [
+            hits
+            if claim.image is None or query.picture is None
+            else with_shown_pictures(
+                self,
+                self.encoders,
+                query.picture,
+                PictureFile(claim.image, pictures.sha256[row]),
+                hits,
+            )
+            for claim, query, row, hits in zip(claims, queries, pictures.rows, found, strict=True)
+        ]
 
     def search_queries(
         self,

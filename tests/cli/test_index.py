@@ -116,7 +116,16 @@ def test_a_search_says_who_found_what_and_keeps_to_its_policy(
         "index", "search", "--image", photographs / "00.jpg", "--index", index, *tiny, "--json"
     )
     assert picture.code == 0
-    assert picture.envelope["result"][0]["channels"].keys() == {"image"}
+    [first, *others] = picture.envelope["result"]
+    assert first["channels"].keys() == {"image"}
+    assert first["picture"] == {
+        "path": str(photographs / "00.jpg"),
+        "same": True,
+        "matched_places": None,
+    }
+    assert all(hit["picture"]["same"] is not True for hit in others)
+    shown = command("index", "search", "--image", photographs / "00.jpg", "--index", index, *tiny)
+    assert "the same picture" in shown.out
     nothing = command(*base, "--as-of", "1900-01-01", "--json")
     assert nothing.envelope["result"] == []
     shown = command(*base, "--as-of", "1900-01-01")

@@ -11,7 +11,7 @@ from PIL import Image
 from factcheck.encoders import Encoders
 from factcheck.errors import InvalidInputError
 from factcheck.records import Claim, Document
-from factcheck.retrieval import EvidenceIndex, Query, SourcePolicy
+from factcheck.retrieval import EvidenceIndex, PictureSearch, Query, SourcePolicy
 from factcheck.retrieval.distinct import first_of_each, same_article, sketch
 from factcheck.retrieval.lexical import words_of
 from factcheck.retrieval.passages import split_passages
@@ -138,13 +138,13 @@ def test_of_many_reposts_the_oldest_are_looked_at_and_none_twice(
     whole = EvidenceIndex.build(documents[:4], tmp_path / "i", encoders)
     index = whole.add(documents[4:])
     compared: list[int] = []
-    tokens = IndexReader.image_tokens
+    compare = PictureSearch._compare
 
-    def counted(self: IndexReader, rows: Sequence[int]) -> np.ndarray:
+    def counted(self: PictureSearch, rows: Sequence[int]) -> None:
         compared.extend(rows)
-        return tokens(self, rows)
+        compare(self, rows)
 
-    monkeypatch.setattr(IndexReader, "image_tokens", counted)
+    monkeypatch.setattr(PictureSearch, "_compare", counted)
     monkeypatch.setattr("factcheck.retrieval.search.PICTURES_COMPARED", 3)
     monkeypatch.setattr("factcheck.retrieval.picture_search.PICTURES_COMPARED", 3)
     few = SearchSettings(channels=("image",), candidates=2, rerank=0)
