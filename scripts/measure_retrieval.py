@@ -8,8 +8,7 @@ way it decides. Queries are claims that nothing was trained on: those of the dev
 of the training file those of the share that tests the fusion head.
 `semantic_search` of sentence-transformers and bm25s, both with their default settings on whole
 documents, are the references. Copies are not folded here: a pool's near duplicates count as found
-or not by their ids. Photographs: recall of edited photographs by an image-only search, among those
-of share 0.75 to 1.
+or not by their ids.
 """
 
 import argparse
@@ -17,17 +16,15 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import numpy as np
 from results import origin, write_results
 
-from factcheck.datasets import list_photographs, read_text_relations, split_texts
+from factcheck.datasets import read_text_relations, split_texts
 from factcheck.datasets.evidence_pools import EvidencePool
-from factcheck.datasets.photo_edits import heavy_copy, light_copy
 from factcheck.encoders import EMBEDDED_RELATION, Encoders
-from factcheck.records import Claim, Document
+from factcheck.records import Claim
 from factcheck.retrieval import EvidenceIndex
 from factcheck.settings import SearchSettings, read_yaml
 from factcheck.training_settings import TextRelationTraining
@@ -107,48 +104,13 @@ def at_most(pool: EvidencePool, queries: Sequence[str], k: int) -> float:
     return float(np.mean([min(1.0, k / len(pool.relevant[query])) for query in queries]))
 
 
-def photographs(
-    data: Path, work: Path, encoders: Encoders, size: int, count: int
-) -> dict[str, Any]:
-    """Recall of edited photographs by an image-only search."""
-    from PIL import Image
-
-    folders = [data / "photos" / name for name in ("newsimages", "visual7w")]
-    known = [one for one in list_photographs(folders) if one.share >= 0.75][:size]
-    documents = [
-        Document(one.path.stem, f"Photograph {one.path.stem}.", image=one.path) for one in known
-    ]
-    index = EvidenceIndex.build(documents, work / "photographs.index", encoders, overwrite=True)
-    asked = Random(0).sample(known, min(count, len(known)))
-    results: dict[str, Any] = {"pictures": len(documents), "queries": len(asked)}
-    settings = SearchSettings(channels=("image",), rerank=0, distinct=False)
-    for name, edits in (("light", light_copy), ("heavy", heavy_copy)):
-        folder = work / f"edited-{name}"
-        folder.mkdir(parents=True, exist_ok=True)
-        claims = []
-        for number, one in enumerate(asked):
-            with Image.open(one.path) as opened:
-                edited = edits(opened.convert("RGB"), Random(f"{name}/{number}"))
-            path = folder / f"{number}.png"
-            edited.save(path)
-            claims.append(Claim("", path))
-        found = index.search_many(claims, 10, settings)
-        places = [
-            next((r for r, hit in enumerate(hits) if hit.document_id == one.path.stem), 99)
-            for one, hits in zip(asked, found, strict=True)
-        ]
-        results[name] = {f"R@{k}": round(float(np.mean(np.array(places) < k)), 4) for k in (1, 5)}
-    return results
-
-
 def main() -> None:
     """Measure, or tune, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder with text/ and photos/")
+    parser.add_argument("--data", type=Path, required=True, help="folder with text/")
     parser.add_argument("--work", type=Path, required=True, help="where indices go")
     parser.add_argument("--config", type=Path, default=Path("configs/text-relation.yaml"))
     parser.add_argument("--queries", type=int, default=250, help="claims of each source")
-    parser.add_argument("--pictures", type=int, default=2500, help="photographs in the index")
     parser.add_argument("--out", type=Path, default=Path("data/results/retrieval.json"))
     arguments = parser.parse_args()
     encoders = Encoders.load(relation=EMBEDDED_RELATION, precision="auto")
@@ -200,12 +162,8 @@ def main() -> None:
         "mean": round(float(np.mean(trained)), 4),
     }
     tell(json.dumps(results["recall@5 ahead of the better reference"]))
-    pictures = photographs(arguments.data, arguments.work, encoders, arguments.pictures, 500)
-    tell(json.dumps(pictures))
-    data = {"texts": "text/train.jsonl.gz, text/dev.jsonl.gz", "photographs": "share 0.75 to 1"}
-    write_results(
-        arguments.out, {**origin(data), "evidence": results, "edited photographs": pictures}
-    )
+    data = {"texts": "text/train.jsonl.gz, text/dev.jsonl.gz"}
+    write_results(arguments.out, {**origin(data), "evidence": results})
 
 
 def tell(line: str) -> None:
