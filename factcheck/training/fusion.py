@@ -372,13 +372,15 @@ def _uncalibrated(head: FusionHead, split: Split) -> dict[str, float]:
 def _calibrate(head: FusionHead, split: Split, kept_back: Split) -> Calibration:
     text, image = relation_logits(head, split.inputs)
     known = split.same_picture >= 0
+    # A head that is to do without pictures is not told of them by their points either.
+    places = None if "images" in head.without else split.inputs.matched_places[known]
     fitted = Calibration.fit(
         text,
         split.relations,
         image[known],
         split.same_picture[known] == 1,
         document_relation_logits(split.inputs),
-        split.inputs.matched_places[known],
+        places,
     )
     if not len(kept_back):
         return fitted

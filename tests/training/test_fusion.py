@@ -20,7 +20,7 @@ from factcheck.pipeline import FactChecker
 from factcheck.settings import PassageSettings
 from factcheck.training import train
 from factcheck.training.distractors import with_distractors
-from factcheck.training.fusion import hide, relation_loss
+from factcheck.training.fusion import _calibrate, hide, relation_loss
 from factcheck.training.fusion_teachers import FusionTeachers, taught_loss
 from factcheck.training_settings import FusionTraining
 
@@ -235,6 +235,19 @@ def test_a_head_can_be_trained_without_text_relations(
     assert checkpoint.config.relation_encoder is None
     assert not checkpoint.head.reads_relations
     assert checkpoint.calibration.conformal is None
+
+
+def test_a_head_without_pictures_is_not_told_of_them_by_their_points(
+    run: Path, split: Split
+) -> None:
+    places = np.where(split.same_picture == 1, 200.0, 3.0).astype(np.float32)
+    compared = replace(split, inputs=replace(split.inputs, matched_places=places))
+    config = load_checkpoint(run / "checkpoint").config
+    for without, asked in (((), True), (("ocr",), True), (("images",), False)):
+        wanted = config.head.model_copy(update={"without": without, "passages": 4})
+        head = build_head(config.model_copy(update={"head": wanted}))
+        calibration = _calibrate(head.eval(), compared, compared.take(np.arange(20)))
+        assert (calibration.matched is not None) == asked
 
 
 def test_validation_rows_must_be_left_to_stop_by(
