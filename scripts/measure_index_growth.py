@@ -251,6 +251,8 @@ def main() -> None:
         sys.stdout.write(json.dumps({**result, "matrix_product_seconds": product}))
         return
     results = {}
+    if arguments.work is not None:
+        arguments.work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=arguments.work) as work:
         for size in REAL:
             write_corpus(arguments.data, Path(work) / f"{size}.jsonl", size)
