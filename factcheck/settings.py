@@ -92,7 +92,7 @@ class FusionHeadSettings(Settings):
 
     Attributes:
         width: Width of its tokens.
-        heads: Attention heads of a layer.
+        heads: Attention heads of a layer, which divide its width.
         layers: Transformer layers.
         dropout: Probability of dropping an activation in training.
         input_dropout: Probability of dropping an entry of a text vector in training.
@@ -108,6 +108,12 @@ class FusionHeadSettings(Settings):
     input_dropout: float = Field(0.5, ge=0, lt=1)
     passages: int = Field(5, ge=1, le=64)
     without: tuple[Literal["images", "image-tokens", "ocr", "comparisons"], ...] = ()
+
+    @model_validator(mode="after")
+    def _can_be(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"{self.heads} heads do not divide the width {self.width}")
+        return self
 
 
 class PassageSettings(Settings):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from factcheck.errors import InvalidInputError, MissingResourceError
-from factcheck.settings import SearchSettings, read_yaml
+from factcheck.settings import FusionHeadSettings, SearchSettings, read_yaml
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,9 @@ def test_what_the_settings_do_not_know_is_named(tmp_path: Path) -> None:
         read_yaml(path, SearchSettings)
     with pytest.raises(MissingResourceError, match=r"none\.yaml: cannot be read"):
         read_yaml(tmp_path / "none.yaml", SearchSettings)
+
+
+def test_heads_of_the_fusion_head_divide_its_width() -> None:
+    assert FusionHeadSettings(width=96, heads=8).heads == 8
+    with pytest.raises(ValueError, match="8 heads do not divide the width 100"):
+        FusionHeadSettings(width=100, heads=8)

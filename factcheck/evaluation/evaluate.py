@@ -134,7 +134,7 @@ def merge_runs(
     of_number: dict[int, Path] = {}
     for path, part in parts.items():
         shard = Shard(first.shard.number, part.shard.total)
-        if part.model_copy(update={"shard": shard}) != first:
+        if not part.model_copy(update={"shard": shard}).same_as(first):
             raise InvalidInputError(f"{path}: is not of the same run as {first_path}")
         other = of_number.setdefault(part.shard.number, path)
         if other != path:

@@ -82,6 +82,21 @@ class Run(BaseModel):
     max_error: float | None = None
     shard: Shard = WHOLE
 
+    def same_as(self, other: "Run") -> bool:
+        """Whether two runs are one.
+
+        Of what the doctor leaves beside the data, the hash of all splits is not of this one alone,
+        and that of its pictures is known only since it was there.
+        """
+        pictures = {self.data.get("pictures_sha256"), other.data.get("pictures_sha256")}
+        unknown = {"data_sha256", *(["pictures_sha256"] if None in pictures else [])}
+
+        def known(run: Run) -> Run:
+            data = {name: value for name, value in run.data.items() if name not in unknown}
+            return run.model_copy(update={"data": data})
+
+        return known(self) == known(other)
+
 
 class PredictionLog:
     """The verdicts of a run that is under way, on disk as far as they are given.
@@ -149,7 +164,7 @@ class PredictionLog:
                 raise InvalidInputError(
                     f"{self._path}: not the beginning of a run; remove it to begin anew"
                 ) from error
-            if begun != run:
+            if not begun.same_as(run):
                 raise UsageError(
                     f"{self._path.parent}: holds the beginning of another run, on the split "
                     f"{begun.split} with the model {begun.model[:12]}; remove {PARTIAL} there to "

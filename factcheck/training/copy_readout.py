@@ -4,7 +4,6 @@ The photographs must be ones that the image encoder was not trained on: of those
 knows the tokens too well.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -24,7 +23,7 @@ from factcheck.encoders.image import ImageEncoder, architecture_of, save_image_e
 from factcheck.encoders.image_match import CopyReadout, match_features, token_match
 from factcheck.errors import InvalidInputError
 from factcheck.evaluation.copies import Similarity, others_of, separation
-from factcheck.training.loop import OnProgress
+from factcheck.training.loop import OnProgress, write_metrics
 from factcheck.training_settings import CopyReadoutTraining
 
 _CHUNK = 256
@@ -82,7 +81,7 @@ def train_copy_readout(
     architecture = architecture_of(encoder.network, encoder.transform.side)
     save_image_encoder(encoder.network, architecture, encoder.transform, out / "encoder")
     readout.save(out / "encoder")
-    (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    write_metrics(out, metrics)
     return metrics
 
 

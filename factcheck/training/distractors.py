@@ -50,7 +50,8 @@ def with_distractors(
         kept = int(rng.integers(1, max(1, min(own, places - 1)) + 1))
         entries = [(example, slot) for slot in range(kept)]
         for hit in found[example]:
-            if len(entries) == places:
+            # Where there are fewer passages than asked for, FAISS fills up with -1.
+            if len(entries) == places or hit < 0:
                 break
             owner = int(owners[hit])
             if split.rows[owner].document.text not in documents_of[row.claim.text]:

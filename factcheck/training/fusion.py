@@ -56,6 +56,7 @@ from factcheck.training.loop import (
     counter,
     decayed_and_not,
     start_accelerator,
+    write_metrics,
 )
 from factcheck.training.run_log import append_row
 from factcheck.training_settings import FusionTraining
@@ -168,7 +169,7 @@ def train_fusion(
                 metrics[name] = measure(checkpoint, split)
             card = fusion_card(settings, config, metrics)
             save_checkpoint(out / "checkpoint", head, config, calibration, card)
-            (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+            write_metrics(out, metrics)
     accelerator.wait_for_everyone()
     found: dict[str, Any] = json.loads((out / "metrics.json").read_text())
     return found
@@ -302,8 +303,10 @@ def _fit(
         decayed_and_not(head.parameters(), settings.weight_decay), lr=settings.learning_rate
     )
     steps = settings.epochs * math.ceil(len(train) / settings.batch_size)
+    # It divides by the steps that it rises less one.
+    rising = 0.1 if steps != 10 else 0.2
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, max_lr=settings.learning_rate, total_steps=steps, pct_start=0.1
+        optimiser, max_lr=settings.learning_rate, total_steps=steps, pct_start=rising
     )
     model, optimiser, loader, schedule = accelerator.prepare(head, optimiser, loader, schedule)
     teachers.to(accelerator.device)

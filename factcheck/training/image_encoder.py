@@ -17,7 +17,6 @@ The learning rate warms up, stays, and decays linearly over the last part of the
 can be lengthened or cut short by changing `steps` and resuming.
 """
 
-import json
 import logging
 import os
 import time
@@ -55,7 +54,7 @@ from factcheck.training.image_pairs import (
     require_enough,
 )
 from factcheck.training.inputs import combined, started_from
-from factcheck.training.loop import decayed_and_not, require_same_run, write_run
+from factcheck.training.loop import decayed_and_not, require_same_run, write_metrics, write_run
 from factcheck.training.run_log import append_row, cut_log
 from factcheck.training.teacher import nearest_neighbours, teacher_vectors
 from factcheck.training_settings import ImageEncoderTraining
@@ -345,7 +344,7 @@ def train_image_encoder(
     save_image_encoder(run.average, settings.architecture, transform, out / "encoder")
     scores = copy_detection(run.average, validation, validation_neighbours)
     metrics = {"step": run.step, **scores}
-    (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    write_metrics(out, metrics)
     return metrics
 
 

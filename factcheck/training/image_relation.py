@@ -43,6 +43,7 @@ from factcheck.training.loop import (
     fit_in_steps,
     shuffled_batches,
     start_accelerator,
+    write_metrics,
 )
 from factcheck.training_settings import ImageRelationTraining
 
@@ -143,7 +144,7 @@ def train_image_relation(
             network = model.network.cpu()
             architecture = architecture_of(network, transform.side)
             save_image_encoder(network, architecture, transform, out / "encoder")
-            (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+            write_metrics(out, metrics)
     accelerator.wait_for_everyone()
     found: dict[str, Any] = json.loads((out / "metrics.json").read_text())
     return found

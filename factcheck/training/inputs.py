@@ -23,25 +23,29 @@ INPUTS = "inputs.json"
 # The text encoder is not among them: its hash is in whatever is trained on it.
 _NAME_ENCODERS = ("initial", "teacher", "relation_encoder", "image_encoder")
 
+# Of a folder in Factify 2's format. Labels of the test rows that come later change no encoder.
+_READ_BY = {"fusion": ("train", "val", "test"), "image-relation": ("train", "val")}
+
 
 def inputs_of(settings: Settings, data: Path) -> dict[str, str]:
     """Hashes of what a run reads, by name.
 
     Args:
         settings: Of the run. Those with `text` read these files, others the splits of a folder in
-            Factify 2's format, of whose pictures names and sizes are taken; both may start from
-            encoders, of which the weights are taken.
+            Factify 2's format that are of use to them, of whose pictures names and sizes are taken;
+            both may start from encoders, of which the weights are taken.
         data: The data folder.
 
     Returns:
         Of everything that is there; what is missing, whoever reads it will name.
     """
     values = dict(settings)
+    kind = str(values.get("kind"))
     if "text" in values:
         names = [*values["text"], *values.get("development", [])]
         found = _hashes({str(name): data / name for name in names})
     else:
-        splits = find_splits(data)
+        splits = [split for split in find_splits(data) if split in _READ_BY.get(kind, (split,))]
         tables = {f"{split}.csv": data / f"{split}.csv" for split in splits}
         beside = {f"provenance-{split}.jsonl" for split in splits}
         found = _hashes(tables | {name: data / name for name in sorted(beside)})

@@ -6,6 +6,7 @@ batch, and gradients are averaged over them. The run folder must lie where all o
 
 import json
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -21,7 +22,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from factcheck.encoders.precision import best_device
-from factcheck.errors import UsageError
+from factcheck.errors import RunError, UsageError
 from factcheck.files import write_whole
 from factcheck.settings import Settings
 from factcheck.training.inputs import INPUTS, unchanged
@@ -124,6 +125,11 @@ def write_run(settings: Settings, inputs: Mapping[str, str], out: Path) -> None:
     write_whole(out / INPUTS, [json.dumps(inputs, indent=2), "\n"])
 
 
+def write_metrics(out: Path, metrics: Mapping[str, Any]) -> None:
+    """Write into a run folder how well the run did, whole or not at all."""
+    write_whole(out / "metrics.json", [json.dumps(metrics, indent=2), "\n"])
+
+
 def finished(settings: Settings, inputs: Mapping[str, str], out: Path) -> dict[str, Any] | None:
     """The metrics of a run that is done, or None.
 
@@ -137,7 +143,10 @@ def finished(settings: Settings, inputs: Mapping[str, str], out: Path) -> dict[s
         return None
     if not unchanged(out, inputs):
         return None
-    metrics: dict[str, Any] = json.loads(done.read_text())
+    try:
+        metrics: dict[str, Any] = json.loads(done.read_text())
+    except ValueError:
+        return None
     return metrics
 
 
@@ -327,7 +336,13 @@ def fit_in_steps(
                 part = factor * loss(model, batch.epoch, rows) / len(batch.rows)
                 accelerator.backward(part)
             total += part.item()
-        accelerator.clip_grad_norm_(model.parameters(), 1.0)
+        norm = float(accelerator.clip_grad_norm_(model.parameters(), 1.0))
+        # All processes know it, and no checkpoint is written of weights that are none.
+        if not math.isfinite(norm):
+            raise RunError(
+                f"{out}: at step {step + 1} the gradients are not finite numbers; a lower "
+                "learning_rate or bfloat16: false may help"
+            )
         optimiser.step()
         losses.append(total)
         report("train", step + 1, len(batches), {"loss": total})

@@ -43,6 +43,7 @@ from factcheck.training.loop import (
     fit_in_steps,
     shuffled_batches,
     start_accelerator,
+    write_metrics,
 )
 from factcheck.training_settings import RelevanceTraining
 
@@ -190,7 +191,7 @@ def train_relevance(
         weights = tuple(metrics["weights"])
         save_relevance(folder, config.model_copy(update={"weights": weights}), network)
         metrics = {"claims": len(epochs[0]), **metrics}
-        (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+        write_metrics(out, metrics)
     accelerator.wait_for_everyone()
     found: dict[str, Any] = json.loads((out / "metrics.json").read_text())
     return found

@@ -51,6 +51,7 @@ from factcheck.training.loop import (
     fit_in_steps,
     shuffled_batches,
     start_accelerator,
+    write_metrics,
 )
 from factcheck.training.relation_examples import UNKNOWN, ExampleReader, RelationExample
 from factcheck.training_settings import TextRelationTraining
@@ -95,6 +96,8 @@ def train_text_relation(
         raise InvalidInputError(
             f"{', '.join(str(data / path) for path in settings.text)}: no rows of the sources named"
         )
+    # What it will be scored on is to be there before the work begins.
+    scored = _to_score(settings, data, rows)
     # A folder that holds no teacher is to be named before the work begins.
     teacher = None if settings.teacher is None else RelationEncoder.load(str(settings.teacher))
     text = TextEncoder.load(settings.text_encoder)
@@ -134,14 +137,13 @@ def train_text_relation(
         metrics: dict[str, Any] = {"rows": _counts(settings, epochs[0])}
         if taught is not None:
             metrics["unlabelled"] = unlabelled
-        scored = _to_score(settings, data, rows)
         for name, wanted in scored.items():
             read = reader.read(wanted)
             progress = counter(report, f"score {name}")
             predicted = document_probabilities(written, read, precision, progress)
             scores = relation_scores(wanted, predicted)
             metrics |= {f"{name}_{figure}": value for figure, value in scores.items()}
-        (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+        write_metrics(out, metrics)
     accelerator.wait_for_everyone()
     found: dict[str, Any] = json.loads((out / "metrics.json").read_text())
     return found
@@ -370,13 +372,21 @@ def _document_logits(
 def _to_score(
     settings: TextRelationTraining, data: Path, rows: Sequence[TextRelationRow]
 ) -> dict[str, list[TextRelationRow]]:
-    """What the finished encoder is scored on, by name."""
+    """What the finished encoder is scored on, by name.
+
+    Raises:
+        FactcheckError: It is not there or cannot be read.
+    """
     scored: dict[str, list[TextRelationRow]] = {}
     if settings.development:
         scored["development"] = read_text_relations([data / path for path in settings.development])
     out = {member for name in settings.held_out for member in settings.sources[name].members}
     if out:
         left = [row for row in rows if row.source in out]
+        if not left:
+            raise InvalidInputError(
+                f"held_out: no rows of {', '.join(settings.held_out)} to be scored on"
+            )
         count = min(len(left), settings.score_at_most or len(left))
         scored["held_out"] = Random(settings.seed).sample(left, count)
     return scored

@@ -11,7 +11,7 @@ import pytest
 
 from factcheck.errors import InvalidInputError, MissingResourceError, UsageError
 from factcheck.evaluation import evaluate_split, merge_runs
-from factcheck.evaluation.runs import PARTIAL, Shard, read_run
+from factcheck.evaluation.runs import PARTIAL, Run, Shard, read_run
 from factcheck.pipeline import FactChecker
 
 FILES = ("predictions.jsonl", "metrics.json", "report.html")
@@ -199,3 +199,23 @@ def test_a_part_does_not_keep_the_figures_of_the_whole(
     evaluate_split(checker, factify2_folder, "test", out, shard=Shard(1, 3))
     assert not (out / "metrics.json").exists()
     assert not (out / "report.html").exists()
+
+
+def test_a_doctor_that_looked_meanwhile_makes_no_other_run() -> None:
+    before = Run(
+        split="test",
+        data={"csv_sha256": "a", "pictures_sha256": None, "data_sha256": None},
+        rows=3,
+        model="m",
+        strict=False,
+    )
+    after = before.model_copy(
+        update={"data": {"csv_sha256": "a", "pictures_sha256": "p", "data_sha256": "d"}}
+    )
+    more = after.model_copy(update={"data": {**after.data, "data_sha256": "e"}})
+    assert before.same_as(after)
+    assert after.same_as(before)
+    assert after.same_as(more)
+    for data in ({**after.data, "pictures_sha256": "q"}, {**after.data, "csv_sha256": "b"}):
+        assert not after.same_as(after.model_copy(update={"data": data}))
+    assert not before.same_as(after.model_copy(update={"model": "n"}))

@@ -237,6 +237,13 @@ def test_a_head_can_be_trained_without_text_relations(
     assert checkpoint.calibration.conformal is None
 
 
+def test_a_run_of_ten_steps_comes_to_its_end(
+    tiny_image_encoder_folder: Path, factify2_folder: Path, tmp_path: Path
+) -> None:
+    ten = settings(tiny_image_encoder_folder, None, epochs=10, batch_size=256, patience=10)
+    assert train(ten, factify2_folder, tmp_path / "run")["rows"]["train"] == 200
+
+
 def test_a_head_without_pictures_is_not_told_of_them_by_their_points(
     run: Path, split: Split
 ) -> None:

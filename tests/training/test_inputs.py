@@ -9,8 +9,8 @@ import pytest
 from factcheck.errors import UsageError
 from factcheck.settings import read_yaml
 from factcheck.training.inputs import INPUTS, inputs_of, unchanged
-from factcheck.training.loop import finished, require_same_run, write_run
-from factcheck.training_settings import FusionTraining, RelevanceTraining
+from factcheck.training.loop import finished, require_same_run, write_metrics, write_run
+from factcheck.training_settings import FusionTraining, ImageRelationTraining, RelevanceTraining
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -113,3 +113,26 @@ def test_settings_that_were_cut_off_are_other_settings(
     (tmp_path / "settings.json").write_text('{"kind": "fus')
     with pytest.raises(UsageError, match="holds a checkpoint of a run with other settings"):
         require_same_run(head, inputs, tmp_path)
+
+
+def test_what_an_encoder_does_not_read_is_no_input_of_it(
+    folder: Path, head: FusionTraining, tmp_path: Path
+) -> None:
+    pictures = ImageRelationTraining(kind="image-relation", image_encoder="embedded")
+    before, of_head = inputs_of(pictures, folder), inputs_of(head, folder)
+    (folder / "test.csv").write_text("claim,document\none,text\n")
+    assert inputs_of(pictures, folder) == before
+    assert inputs_of(head, folder) != of_head
+    (folder / "pilot.csv").write_text("claim,document\none,text\n")
+    assert inputs_of(head, folder).keys() == {*of_head, "test.csv", "pictures of test"}
+
+
+def test_metrics_that_were_cut_off_are_none(
+    folder: Path, head: FusionTraining, tmp_path: Path
+) -> None:
+    inputs = inputs_of(head, folder)
+    write_run(head, inputs, tmp_path)
+    write_metrics(tmp_path, {"rows": 3})
+    assert finished(head, inputs, tmp_path) == {"rows": 3}
+    (tmp_path / "metrics.json").write_text("")
+    assert finished(head, inputs, tmp_path) is None

@@ -8,7 +8,7 @@ from accelerate.data_loader import prepare_data_loader
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from factcheck.errors import UsageError
+from factcheck.errors import RunError, UsageError
 from factcheck.training import loop
 from factcheck.training.loop import (
     Resumable,
@@ -152,3 +152,36 @@ def test_a_resumed_run_draws_on_a_card_what_an_uninterrupted_one_draws(tmp_path:
     torch.cuda.manual_seed(99)
     assert checkpoint.load(network, optimiser) == 1
     assert torch.equal(draw(), whole)
+
+
+def test_gradients_that_are_no_numbers_stop_a_run_before_they_are_kept(tmp_path: Path) -> None:
+    settings = TextRelationTraining.model_validate(
+        {
+            "kind": "text-relation",
+            "text": ["t"],
+            "sources": {"s": {"members": ["s"], "weight": 1}},
+            "checkpoint_every": 1,
+        }
+    )
+    network = nn.Linear(2, 1)
+    steps: list[int] = []
+
+    def loss(model: nn.Module, epoch: int, rows: list[int]) -> torch.Tensor:
+        steps.append(len(steps) + 1)
+        found: torch.Tensor = model(torch.ones(len(rows), 2)).square().sum()
+        return found * (float("nan") if len(steps) == 3 else 1.0)
+
+    with pytest.raises(RunError, match="at step 3 the gradients are not finite numbers"):
+        fit_in_steps(
+            network,
+            shuffled_batches([12], 2, seed=0),
+            lambda batch: [batch.rows],
+            loss,
+            settings,
+            tmp_path,
+            start_accelerator(),
+            lambda *_: None,
+        )
+    kept = torch.load(tmp_path / "checkpoint.pt", weights_only=False)
+    assert kept["step"] == 2
+    assert all(bool(value.isfinite().all()) for value in kept["network"].values())

@@ -378,3 +378,25 @@ def test_the_command_trains_it(
     assert run_command(["train", str(config), "--data", str(data), "--out", str(out)]) == 0
     assert "macro f1" in capsys.readouterr().out
     assert (out / "encoder" / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "problem"),
+    [
+        ({"development": ["none.jsonl"]}, MissingResourceError, r"none\.jsonl"),
+        ({"held_out": ["three"]}, InvalidInputError, "held_out: no rows of three to be scored on"),
+    ],
+)
+def test_what_is_to_be_scored_on_is_looked_for_before_training(
+    changes: dict[str, Any], error: type[Exception], problem: str, data: Path, tmp_path: Path
+) -> None:
+    sources = {name: {"members": [name], "weight": 1} for name in ("one", "two", "three")}
+    stages: list[str] = []
+    with pytest.raises(error, match=problem):
+        train(
+            settings(rows=64, sources=sources, **changes),
+            data,
+            tmp_path / "run",
+            lambda stage, *_: stages.append(stage),
+        )
+    assert stages == []
