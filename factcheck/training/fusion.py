@@ -97,8 +97,7 @@ def train_fusion(
 
     report = on_progress or (lambda stage, done, total, values: None)
     # Encoding takes long, and whether the rows will do is known before.
-    rows = labelled_rows(data)
-    _require_rows_to_stop_by(data / "val.csv", rows["val"], settings)
+    rows = require_rows(settings, data)
     accelerator = start_accelerator()
     if settings.batch_size % accelerator.num_processes:
         raise UsageError(
@@ -175,18 +174,19 @@ def train_fusion(
     return found
 
 
-def labelled_rows(data: Path) -> dict[str, int]:
+def require_rows(settings: FusionTraining, data: Path) -> dict[str, int]:
     """The number of rows of each split that a head is trained or measured on.
 
     Copies of Factify 2's `test.csv` may have no labels; nothing is measured on these then.
 
     Args:
+        settings: How many rows of `val` are not for early stopping.
         data: A folder in Factify 2's format.
 
     Raises:
         MissingResourceError: There is no `train` or no `val`.
-        InvalidInputError: A row of these has no label, or a table cannot be read, as one of which
-            only some rows have labels.
+        InvalidInputError: A row of these has no label, none of `val` is left for early stopping, or
+            a table cannot be read, as one of which only some rows have labels.
     """
     splits = find_splits(data)
     for needed in ("train", "val"):
@@ -199,6 +199,7 @@ def labelled_rows(data: Path) -> dict[str, int]:
             continue
         require_labels(data, split, rows)
         counts[split] = len(rows)
+    _require_rows_to_stop_by(data / "val.csv", counts["val"], settings)
     return counts
 
 

@@ -7,7 +7,7 @@ finished is not done again.
 from pathlib import Path
 from typing import Any
 
-from factcheck.training.fusion import labelled_rows, train_fusion
+from factcheck.training.fusion import require_rows, train_fusion
 from factcheck.training.image_relation import train_image_relation
 from factcheck.training.inputs import inputs_of
 from factcheck.training.loop import OnProgress, finished
@@ -45,7 +45,7 @@ def train_in_stages(
         return lambda part, *figures: report(f"{stage}: {part}", *figures)
 
     # What the last stage needs is to be known before the first.
-    labelled_rows(data)
+    require_rows(settings.fusion, data)
     metrics: dict[str, Any] = {}
     text, image, fusion = (out / name for name in ("text-relation", "image-relation", "fusion"))
     texts, pictures = settings.text_relation, settings.image_relation

@@ -12,7 +12,7 @@ from transformers import DebertaV2Config, DebertaV2Model
 
 from factcheck.cli.main import run as run_command
 from factcheck.encoders import TextEncoder
-from factcheck.errors import MissingResourceError, UsageError
+from factcheck.errors import InvalidInputError, MissingResourceError, UsageError
 from factcheck.pipeline import FactChecker
 from factcheck.records import Claim, Document
 from factcheck.settings import read_yaml
@@ -140,6 +140,10 @@ def test_what_the_last_stage_needs_is_known_before_the_first(
     (data / "val.csv").unlink()
     stages: list[str] = []
     with pytest.raises(MissingResourceError, match=r"val\.csv: training needs this split"):
+        train(small, data, tmp_path / "run", lambda stage, *_: stages.append(stage))
+    head, first, second, *_ = (factify2_folder / "val.csv").read_text().splitlines(keepends=True)
+    (data / "val.csv").write_text("".join([head, first, second]))
+    with pytest.raises(InvalidInputError, match=r"of 2 rows, .* leave none for early stopping"):
         train(small, data, tmp_path / "run", lambda stage, *_: stages.append(stage))
     assert stages == []
     assert not (tmp_path / "run").exists()
