@@ -6,17 +6,18 @@ been stopped and calibrated on it) its score is somewhat too good.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from factcheck.datasets import read_factify2
 from factcheck.datasets.doctor import identify
 from factcheck.errors import InvalidInputError, UsageError
 from factcheck.evaluation.audit_splits import OnProgress, audit_splits
 from factcheck.evaluation.findings import find
-from factcheck.evaluation.splits import Split, encode_split
+from factcheck.evaluation.splits import encode_split, require_labels
 from factcheck.evidence import Reading
-from factcheck.records import LABELS
+from factcheck.records import LABELS, Label
 
 if TYPE_CHECKING:
     from factcheck.pipeline import FactChecker
@@ -59,10 +60,13 @@ def audit(
     report = on_progress or (lambda stage, done, total: None)
     config = checker.checkpoint.config
     reading = Reading(checker.encoders, config.passages, config.head.passages, checker.ocr)
-    # The smaller one first, as a rule: if it has no labels, little has been encoded for nothing.
+    # Encoding takes long, and whether the labels will do is known before.
+    labels = {
+        name: require_labels(folder, name, read_factify2(folder, name)) for name in (val, train)
+    }
+    _require_enough(folder / f"{train}.csv", labels[train])
     scored = encode_split(reading, folder, val, _counter(report, f"{val} encoded"))
     trained = encode_split(reading, folder, train, _counter(report, f"{train} encoded"))
-    _require_enough(folder / f"{train}.csv", trained)
     result: dict[str, Any] = {
         "schema_version": 1,
         "folder": str(folder),
@@ -83,7 +87,7 @@ def audit(
     return {**result, "findings": find(result)}
 
 
-def _require_enough(path: Path, train: Split) -> None:
+def _require_enough(path: Path, train: Sequence[Label]) -> None:
     """Refuse training rows that baselines cannot learn from.
 
     Raises:
@@ -93,7 +97,7 @@ def _require_enough(path: Path, train: Split) -> None:
         raise InvalidInputError(
             f"{path}: has {len(train)} rows, and baselines need at least {MIN_TRAIN_ROWS}"
         )
-    counts = Counter(str(LABELS[label]) for label in train.labels)
+    counts = Counter(map(str, train))
     if len(counts) == 1:
         raise InvalidInputError(f"{path}: all rows are {next(iter(counts))}, nothing can be learnt")
     for label, count in counts.items():

@@ -317,8 +317,10 @@ def test_what_is_refused(
     for name in ("train", "val"):
         shutil.copy(factify2_folder / f"{name}.csv", tmp_path)
     rewrite(tmp_path, split, change)
+    stages: list[str] = []
     with pytest.raises(InvalidInputError, match=expected):
-        audit(checker, tmp_path)
+        audit(checker, tmp_path, on_progress=lambda stage, *_: stages.append(stage))
+    assert stages == []
 
 
 def test_splits_that_will_not_do(checker: FactChecker, factify2_folder: Path) -> None:
