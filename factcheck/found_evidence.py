@@ -100,8 +100,13 @@ def found_evidence(
     # The dense channel always finds something; the others need not.
     places = [place for place, found in enumerate(hits) if found]
     problems = {
-        place: f"nothing was found by {', '.join(reading.search.channels)}; let the dense channel "
-        "look too"
+        place: "; ".join(
+            [
+                f"nothing was found by {', '.join(reading.search.channels)}; let the dense channel "
+                "look too",
+                *warnings[place],
+            ]
+        )
         for place, found in enumerate(hits)
         if not found
     }

@@ -154,3 +154,19 @@ def test_a_claim_of_a_hundred_thousand_characters_is_refused(
     checker.check(Claim("word " * (MAX_CLAIM_CHARACTERS // 5)), index)
     with pytest.raises(InvalidInputError, match=r"the claim has 100,000 characters"):
         checker.check(Claim("x" * 100_000), index)
+
+
+def test_a_picture_that_could_not_be_read_is_told_where_nothing_was_found(
+    checker: FactChecker, index: EvidenceIndex, tmp_path: Path
+) -> None:
+    claims = [Claim("A comet was seen in January."), Claim("Xyzzy.", tmp_path / "gone.jpg")]
+    told: dict[int, str] = {}
+    found = checker.check_many(
+        claims,
+        index,
+        search=SearchSettings(channels=("lexical",)),
+        on_failure=lambda number, problem: told.update({number: problem}),
+    )
+    assert len(found) == 1
+    assert told[2].startswith("nothing was found by lexical")
+    assert "gone.jpg: the image cannot be read" in told[2]

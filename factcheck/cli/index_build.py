@@ -9,6 +9,7 @@ import typer
 from factcheck.cli import options
 from factcheck.cli.index_shown import engine_for, naming, show_index
 from factcheck.cli.output import Report, progress
+from factcheck.errors import MissingResourceError
 
 
 def build(
@@ -38,6 +39,9 @@ def build(
     from factcheck.datasets import corpus_key, iterate_corpus
 
     start = perf_counter()
+    if not corpus.exists():
+        # What an interrupted build has done is not to be lost to a mistyped name.
+        raise MissingResourceError(f"{corpus}: cannot be read (No such file or directory)")
     documents = iterate_corpus(corpus)
     # A pipe can be read only once.
     key = corpus_key(corpus) if corpus.is_file() or corpus.is_dir() else None

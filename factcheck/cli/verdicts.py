@@ -131,7 +131,8 @@ def _columns() -> "Table":
 
     table = Table.grid(padding=(0, 2))
     table.add_column(width=8, style="dim")
-    table.add_column()
+    # An address that is cut off leads nowhere.
+    table.add_column(overflow="fold")
     return table
 
 
@@ -225,7 +226,7 @@ def _write_lines(console: "Console", mark: str, lines: list[str]) -> None:
     table = Table.grid()
     table.add_column(width=2)
     table.add_column(width=len(mark))
-    table.add_column()
+    table.add_column(overflow="fold")
     for number, line in enumerate(lines):
         table.add_row("", "" if number else mark, line)
     console.print(table)

@@ -51,7 +51,8 @@ def altered(one: Statement, other: Statement) -> bool:
         if any(map(is_weighty, (*ours, *theirs))):
             return True
         if ours and theirs:
-            if _replaced(ours, theirs) and not _cut_off(ours, theirs, at_start):
+            whole = one.whole(at_start), other.whole(at_start)
+            if _replaced(ours, theirs) and not _cut_off(ours, theirs, at_start, whole):
                 return True
         elif not _is_slight((*ours, *theirs)):
             longer, place, shorter = (one, a, other) if ours else (other, b, one)
@@ -83,7 +84,8 @@ def stands_in(passage: Statement, article: Statement, start: int, end: int) -> b
             return False
         # Where the article goes on otherwise, the passage's last word may be the altered one.
         if own and around:
-            if not _cut_off(own, around, at_start):
+            # An article is not cut in the middle of a word.
+            if not _cut_off(own, around, at_start, (passage.whole(at_start), True)):
                 return False
         elif own:
             if b not in passage.borders:
@@ -130,14 +132,19 @@ def _replaced(ours: Sequence[str], theirs: Sequence[str]) -> bool:
     return not _ALIKE.issuperset((*ours, *theirs))
 
 
-def _cut_off(ours: Sequence[str], theirs: Sequence[str], at_start: bool) -> bool:
+def _cut_off(
+    ours: Sequence[str], theirs: Sequence[str], at_start: bool, whole: tuple[bool, bool]
+) -> bool:
     """Whether one stretch is a piece of the word that the other has next to equal words.
 
-    A passage may have been cut in the middle of a word.
+    A passage may have been cut in the middle of a word, unless it is whole at this end: "Man
+    arrested" is no piece of "Woman arrested".
     """
-    for own, around in ((ours, theirs), (theirs, ours)):
-        piece, whole = own[0], around[-1] if at_start else around[0]
-        rest = whole.removesuffix(piece) if at_start else whole.removeprefix(piece)
-        if len(own) == 1 and rest != whole and rest not in _TURNING:
+    for own, around, is_whole in ((ours, theirs, whole[0]), (theirs, ours, whole[1])):
+        if is_whole:
+            continue
+        piece, word = own[0], around[-1] if at_start else around[0]
+        rest = word.removesuffix(piece) if at_start else word.removeprefix(piece)
+        if len(own) == 1 and rest != word and rest not in _TURNING:
             return True
     return False

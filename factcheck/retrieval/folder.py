@@ -16,6 +16,7 @@ from factcheck.errors import (
     FactcheckError,
     InvalidInputError,
     MissingResourceError,
+    PrerequisiteError,
     RunError,
     UsageError,
 )
@@ -85,8 +86,10 @@ def new_folder(folder: Path, overwrite: bool, key: str | None) -> Iterator[Path]
                 _replace(partial, folder, old)
                 sync(folder.parent)
         except BaseException as error:
-            # What is wrong with documents stays wrong; a disk or a cluster can be put right.
-            lasting = isinstance(error, FactcheckError) and not isinstance(error, RunError)
+            # What is wrong with documents stays wrong; a disk, a cluster or a file that is gone can
+            # be put right.
+            passing = isinstance(error, (RunError, MissingResourceError, PrerequisiteError))
+            lasting = isinstance(error, FactcheckError) and not passing
             if key is None or (lasting and not whole):
                 shutil.rmtree(partial, ignore_errors=True)
             raise

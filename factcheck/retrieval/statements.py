@@ -95,7 +95,7 @@ _SPELT = (
     (re.compile(r"(?<=\w)'(?=\w)"), ""),
     (re.compile(r"%|\bper cent\b"), " percent "),
     (re.compile(r"(?<=\d),(?=\d{3}(?!\d))"), ""),
-    (re.compile(r"(?<!\S)[-\u2212](?=\d)"), "minus "),
+    (re.compile(r"(?<![\w.,])[-\u2212](?=\d)"), "minus "),
 )
 _ACCENT = re.compile(r"(?<=[a-z])[\u0300-\u036f]+")
 _WORD = re.compile(r"\d+|[^\d\s]+")

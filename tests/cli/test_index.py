@@ -103,6 +103,20 @@ def test_an_index_is_kept_up_to_date(
     assert "1 file is damaged" in damaged.err
 
 
+def test_a_mistyped_corpus_costs_no_interrupted_build_its_work(
+    command: Command, tiny: list[object], tmp_path: Path
+) -> None:
+    partial = tmp_path / ".news.index.partial"
+    partial.mkdir()
+    (partial / "state").write_text("hours of work")
+    missing = command(
+        "index", "build", tmp_path / "corpsu.jsonl", "--out", tmp_path / "news.index", *tiny
+    )
+    assert missing.code == 4
+    assert "corpsu.jsonl: cannot be read" in missing.err
+    assert (partial / "state").read_text() == "hours of work"
+
+
 def test_a_search_says_who_found_what_and_keeps_to_its_policy(
     command: Command, index: Path, tiny: list[object], tmp_path: Path, photographs: Path
 ) -> None:

@@ -79,3 +79,13 @@ def test_what_sources_were_kept_out_is_told() -> None:
         told = words(replace(plain, search=search)).replace("> ", "")
         assert said in told
     assert "Sources" not in words(replace(plain, search=Search(("dense",), 0)))
+
+
+def test_an_address_is_shown_to_its_end() -> None:
+    url = "https://news.example/" + "a-very-long-name-of-an-article-" * 5 + "end"
+    image = CitedImage("d", "/pictures/1.jpg", 0.9, url=url)
+    relation = {TextRelation.SUPPORT: 1.0, TextRelation.INSUFFICIENT: 0.0, TextRelation.REFUTE: 0.0}
+    verdict = Verdict.from_factors(relation, 0.9, Evidence((), image), "0" * 64)
+    shown = words(verdict)
+    assert "\u2026" not in shown
+    assert url in shown.replace(" ", "")

@@ -67,7 +67,13 @@ def test_a_changed_word_alters_what_is_said(was: str, now: str) -> None:
         (f"They paid $5 for it. {BASE}", f"They paid \u20ac5 for it. {BASE}"),
         (f"It grew by 3.5 percent. {BASE}", f"It grew by 35 percent. {BASE}"),
         (f"It grew by 5 percent. {BASE}", f"It grew by -5 percent. {BASE}"),
+        (f"It grew (5 percent). {BASE}", f"It grew (-5 percent). {BASE}"),
         (f"It is {BASE}", f"It was {BASE}"),
+        # A piece of a word is one that was cut off only where the passage does not begin or end.
+        (f"Man arrested. {BASE}", f"Woman arrested. {BASE}"),
+        (f"Male nurses left. {BASE}", f"Female nurses left. {BASE}"),
+        (f"{BASE} They came from Niger.", f"{BASE} They came from Nigeria."),
+        (f"{BASE} Police held a man.", f"{BASE} Police held a manager."),
         (f"Police attacked. {BASE}", f"Police was attacked. {BASE}"),
         (f"Trains from Ulm stop. {BASE}", f"Trains to Ulm stop. {BASE}"),
         # Vowels of Hindi are marks, which are no letters to Python: "day", "poor".

@@ -40,7 +40,7 @@ class Failing(LocalEngine):
             yield stand_ins.passages(batch)
 
 
-def build(folder: Path, documents: list[Document], engine: Failing, **options: Any) -> Manifest:
+def build(folder: Path, documents: Iterable[Document], engine: Failing, **options: Any) -> Manifest:
     """Build with four passages a segment."""
     options = {"key": "k", "segment_passages": 4, **options}
     with EvidenceIndex.build(
@@ -65,6 +65,23 @@ def test_a_build_whose_engine_failed_is_gone_on_with(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError):
         build(tmp_path / "j", [*documents, documents[0]], Failing())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["i", "whole"]
+
+
+def test_a_build_whose_corpus_went_away_is_gone_on_with(tmp_path: Path) -> None:
+    documents, folder = stand_ins.documents(0, 6), tmp_path / "i"
+
+    def cut_off() -> Iterator[Document]:
+        yield from documents[:5]
+        raise MissingResourceError("corpus.jsonl: cannot be read (Input/output error)")
+
+    with pytest.raises(MissingResourceError):
+        build(folder, cut_off(), Failing())
+    assert [path.name for path in tmp_path.iterdir()] == [".i.partial"]
+    again, anew = Failing(), Failing()
+    whole = build(tmp_path / "whole", documents, anew)
+    assert build(folder, documents, again).sha256 == whole.sha256
+    assert len(again.encoded) < len(anew.encoded)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
 def test_an_index_that_is_written_to_is_not_replaced(tmp_path: Path) -> None:
