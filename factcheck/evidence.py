@@ -104,7 +104,7 @@ def given_evidence(
     for document, passages in zip(documents, cut, strict=True):
         if not passages:
             raise InvalidInputError(f"document {document.id}: its text is empty")
-    claim_texts = [claim.text for claim in claims]
+    claim_texts = [claim.text.strip() for claim in claims]
     passage_texts = [passage.text for passages in cut for passage in passages]
     vectors = reading.encoders.texts([*claim_texts, *passage_texts], on_progress)
     claim_vectors, passage_vectors = vectors[: len(claims)], vectors[len(claims) :]

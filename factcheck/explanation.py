@@ -96,7 +96,7 @@ def explain(
     # A lone sentence is all the evidence, and without any there is nothing to ask about.
     if len(sentences) < 2:
         sentences = []
-    variants += _without_sentences(inputs, encoders, claim.text, sentences, leading)
+    variants += _without_sentences(inputs, encoders, claim.text.strip(), sentences, leading)
     names = [*removed, *["the sentence"] * len(sentences)]
     removals = _ask(checkpoint, verdict, variants, names)
     others, without_sentences = removals[: len(removed)], removals[len(removed) :]

@@ -170,3 +170,13 @@ def test_a_picture_that_could_not_be_read_is_told_where_nothing_was_found(
     assert len(found) == 1
     assert told[2].startswith("nothing was found by lexical")
     assert "gone.jpg: the image cannot be read" in told[2]
+
+
+def test_white_space_around_a_claim_says_nothing(checker: FactChecker) -> None:
+    text = "The comet was seen in January. It was bright."
+    document = Document("d", COMET)
+    plain, spaced = (
+        checker.compare(Claim(one), document, explain=True) for one in (text, f" \n{text} ")
+    )
+    assert plain.explanation is not None
+    assert plain == spaced

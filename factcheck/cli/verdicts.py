@@ -42,6 +42,8 @@ _SAYS = {
     TextRelation.REFUTE: "Contradicts the claim",
 }
 _SHORT_HASH = 12
+# Less does not show in percent with a decimal.
+_SHOWN = 0.0005
 
 
 def in_words(verdict: Verdict) -> str:
@@ -192,7 +194,13 @@ def _write_explanation(console: "Console", verdict: Verdict, explanation: Explan
     """Print what a verdict rests on and what would change it."""
     lines = []
     if (key := explanation.sentence) is not None:
-        lines.append([f"Matters most: {visible(key.text)}", _without(verdict, key.removal)])
+        falls = verdict.confidence - key.removal.probability >= _SHOWN
+        if falls or key.removal.label is not verdict.label:
+            lines.append([f"Matters most: {visible(key.text)}", _without(verdict, key.removal)])
+        else:
+            lines.append(
+                ["No single sentence matters much: without any one of them the label is as likely."]
+            )
     for one, other in explanation.disagreements:
         lines.append([f"Passage {one} supports the claim, passage {other} contradicts it."])
     for removal in explanation.removals:

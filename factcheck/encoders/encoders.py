@@ -262,7 +262,9 @@ class Encoders:
         row_of = {sha256: row for row, sha256 in enumerate(grids)}
         rows = np.array([row_of.get(sha256 or "", -1) for sha256, _ in hashes], dtype=np.int64)
         problems = {
-            i: reason or unreadable[sha256 or ""]
+            # Several files may have the same bytes, of which one was read: each is named as itself.
+            i: reason
+            or unreadable[sha256 or ""].replace(str(path_of[sha256 or ""]), str(paths[i]), 1)
             for i, (sha256, reason) in enumerate(hashes)
             if paths[i] is not None and rows[i] < 0
         }

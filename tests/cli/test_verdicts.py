@@ -89,3 +89,18 @@ def test_an_address_is_shown_to_its_end() -> None:
     shown = words(verdict)
     assert "\u2026" not in shown
     assert url in shown.replace(" ", "")
+
+
+def test_a_sentence_without_which_nothing_changes_does_not_matter_most() -> None:
+    relation = {TextRelation.SUPPORT: 1.0, TextRelation.INSUFFICIENT: 0.0, TextRelation.REFUTE: 0.0}
+    plain = Verdict.from_factors(relation, None, Evidence(), "0" * 64)
+
+    def said(left: float) -> str:
+        removal = Removal("the sentence", left, Label.SUPPORT_TEXT)
+        explained = Explanation(KeySentence("d", 0, 3, "It.", removal), (), (), ())
+        return words(replace(plain, explanation=explained))
+
+    assert "Matters most: It. Without it Support_Text falls from 100.0% to 99.9%." in said(0.999)
+    for left in (0.9999, 1.0):
+        assert "Matters most" not in said(left)
+        assert "No single sentence matters much" in said(left)

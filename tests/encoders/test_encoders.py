@@ -93,6 +93,13 @@ def test_a_bad_picture_is_a_reported_absence(
     assert set(found.problems) == {0, 2}
     assert "bad.jpg" in found.problems[0]
     assert "none.jpg" in found.problems[2]
+    # Two files of the same bytes are each named as themselves.
+    again = tmp_path / "again.jpg"
+    again.write_bytes((tmp_path / "bad.jpg").read_bytes())
+    twice = encoders.pictures([tmp_path / "bad.jpg", again]).problems
+    assert "bad.jpg" in twice[0]
+    assert "again.jpg" in twice[1]
+    assert "bad.jpg" not in twice[1]
 
 
 def test_pictures_come_from_the_cache(
