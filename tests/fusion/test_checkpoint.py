@@ -96,7 +96,7 @@ def test_missing_and_extra_weights_are_named(folder: Path) -> None:
     [
         (lambda data: data.update(format=99), "checkpoint format 99"),
         (lambda data: data.update(surprise=1), "surprise"),
-        (lambda data: data["head"].update(heads=5), "impossible shape"),
+        (lambda data: data["head"].update(heads=5), "5 heads do not divide the width 32"),
         (lambda data: data["head"].update(width=10**9), "width"),
         (lambda data: data["text_encoder"].update(dimension=10**9), "text_encoder.dimension"),
         (lambda data: data["image_encoder"].update(dimension=0), "image_encoder.dimension"),
