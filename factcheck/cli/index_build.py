@@ -39,10 +39,10 @@ def build(
     from factcheck.datasets import corpus_key, iterate_corpus
 
     start = perf_counter()
+    documents = iterate_corpus(corpus)
     if not corpus.exists():
         # What an interrupted build has done is not to be lost to a mistyped name.
         raise MissingResourceError(f"{corpus}: cannot be read (No such file or directory)")
-    documents = iterate_corpus(corpus)
     # A pipe can be read only once.
     key = corpus_key(corpus) if corpus.is_file() or corpus.is_dir() else None
 
