@@ -182,6 +182,6 @@ def test_gradients_that_are_no_numbers_stop_a_run_before_they_are_kept(tmp_path:
             start_accelerator(),
             lambda *_: None,
         )
-    kept = torch.load(tmp_path / "checkpoint.pt", weights_only=False)
+    kept = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     assert kept["step"] == 2
     assert all(bool(value.isfinite().all()) for value in kept["network"].values())
