@@ -3,13 +3,16 @@
 Sentence vectors blur exactly these, and they are what a false claim changes.
 """
 
-import re
+import unicodedata
 from collections.abc import Set
 from difflib import SequenceMatcher
 from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
+import regex
+
+from factcheck.characters import visible
 
 SIGNALS = (
     "claim_coverage",
@@ -31,8 +34,9 @@ SIGNALS = (
 # So many shared or missing words are many; more of them count no more.
 _MANY = 10
 
-_WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?|\d+(?:[.,]\d+)*", re.UNICODE)
-_NAME = re.compile(r"(?<![.!?]\s)(?<!^)\b[^\W\d_a-z][\w'\u2019-]+", re.UNICODE)
+# Of `regex`: `re` takes marks, which are the vowels of many scripts, for borders of words.
+_WORD = regex.compile(r"(?V1)[\w--[\d_]]+(?:['\u2019][\w--[\d_]]+)?|\d+(?:[.,]\d+)*")
+_NAME = regex.compile(r"(?V1)(?<![.!?]\s)(?<!^)\b[\w--[\d_a-z]][\w'\u2019\-]+")
 _STOP = frozenset(
     (
         "a an and are as at be been but by for from had has have he her his i in into is it its "
@@ -46,6 +50,11 @@ _NEGATIONS = frozenset(
         "hoax deny denies denied refuses refused failed fails debunked incorrect wrong"
     ).split()
 )
+
+
+def _as_written(text: str) -> str:
+    """A text whose words are the same however its letters are composed."""
+    return text if text.isascii() else unicodedata.normalize("NFC", visible(text))
 
 
 def _content(words: list[str]) -> set[str]:
@@ -84,6 +93,7 @@ def lexical_signals(claim: str, passage: str) -> np.ndarray:
     Returns:
         (len(SIGNALS),) float32, each in [0, 1].
     """
+    claim, passage = _as_written(claim), _as_written(passage)
     claim_words = [word.lower() for word in _WORD.findall(claim)]
     passage_words = [word.lower() for word in _WORD.findall(passage)]
     claim_content, passage_content = _content(claim_words), _content(passage_words)

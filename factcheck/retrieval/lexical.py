@@ -1,7 +1,7 @@
 """The lexical channel: BM25 over passages, as bm25s computes it (arXiv:2407.03618).
 
-bm25s makes the words, and its formula is ours (its method "lucene"), but not its way of computing
-the score of every word in every passage beforehand. Such scores contain the number of passages,
+Its formula is ours (its method "lucene"), but not its way of computing the score of every word in
+every passage beforehand. Such scores contain the number of passages,
 how many of them have a word and how long they are in the mean, all of one part of an index
 (`segment`) on the day it was written: the same documents would be ranked otherwise if they came in
 by several parts, and what was deleted would go on to count. So a part keeps what does not depend on
@@ -15,21 +15,16 @@ first words of a long document before each of its passages they found less.
 
 import json
 import math
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from factcheck.errors import InvalidInputError
 from factcheck.retrieval.vectors import map_array
-
-ANALYSER = "nfkc-casefold-bm25s-english-snowball"
-"""Name of the rules that make words of a text: one form of each character (NFKC) and no case, two
-letters at least, English stop words left out, Snowball's English stems."""
+from factcheck.retrieval.words import words_of
 
 COUNTS = "lexical_counts.npy"
 LENGTHS = "lexical_lengths.npy"
@@ -51,36 +46,6 @@ _DAMAGED = "the index is damaged: its lexical part names a passage that is not t
 
 # Of a title that is longer than this, which is none, each passage gets no more.
 _TITLE_CHARACTERS = 200
-
-
-def words_of(texts: Sequence[str]) -> list[list[str]]:
-    """The words of texts that BM25 counts."""
-    import bm25s
-
-    words: list[list[str]] = bm25s.tokenize(
-        [_one_form(text) for text in texts],
-        stopwords="en",
-        stemmer=_stemmer(),
-        return_ids=False,
-        show_progress=False,
-    )
-    return words
-
-
-def _one_form(text: str) -> str:
-    """A text whose words are the same however its characters are written.
-
-    An accent may be a character of its own, and then it would part a word. bm25s puts words into
-    lower case, which tells "STRASSE" from "Straße".
-    """
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-
-
-@cache
-def _stemmer() -> Any:
-    import Stemmer
-
-    return Stemmer.Stemmer("english")
 
 
 def write_lexical(passages: Iterable[tuple[str | None, str]], folder: Path) -> None:

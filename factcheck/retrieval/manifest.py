@@ -20,7 +20,7 @@ from factcheck.retrieval import approximate, lexical
 from factcheck.settings import PassageSettings, Settings
 
 FORMAT = "factcheck-index"
-VERSION = 4
+VERSION = 5
 
 MANIFEST = "manifest.json"
 SEGMENTS = "segments"
@@ -124,7 +124,7 @@ class Manifest(Settings):
         text: The encoder of the passages.
         image: The encoder of the pictures.
         metric: How vectors, of unit length, are compared.
-        analyser: What makes words of a passage (`lexical.ANALYSER`).
+        analyser: What makes words of a passage (`words.ANALYSER`).
         passage: How documents are cut.
         corpus_sha256: Hash of the documents that count and of the contents of their pictures,
             whatever their order and the places of the pictures.
@@ -136,13 +136,13 @@ class Manifest(Settings):
     """
 
     format: Literal["factcheck-index"] = "factcheck-index"
-    version: Literal[4] = 4
+    version: Literal[5] = 5
     generation: Annotated[Count, Field(ge=1)] = 1
     text: TextEncoderEntry
     image: ImageEncoderEntry
     metric: Literal["inner_product"] = "inner_product"
-    analyser: Literal["nfkc-casefold-bm25s-english-snowball"] = (
-        "nfkc-casefold-bm25s-english-snowball"
+    analyser: Literal["nfkc-casefold-unaccented-words-or-bigrams-english-snowball"] = (
+        "nfkc-casefold-unaccented-words-or-bigrams-english-snowball"
     )
     passage: PassageSettings
     corpus_sha256: Sha256

@@ -22,12 +22,12 @@ import numpy as np
 from factcheck.records import Found
 from factcheck.retrieval.distinct import first_of_each
 from factcheck.retrieval.hits import Hit
-from factcheck.retrieval.lexical import words_of
 from factcheck.retrieval.metadata_reader import PassageRow
 from factcheck.retrieval.picture_search import PICTURES_COMPARED, PictureSearch
 from factcheck.retrieval.policy import SourcePolicy
 from factcheck.retrieval.rerank import Reranker
 from factcheck.retrieval.segment import Ranking
+from factcheck.retrieval.words import words_of
 from factcheck.settings import SearchSettings
 
 if TYPE_CHECKING:

@@ -19,14 +19,14 @@ from factcheck.errors import InvalidInputError, RunError, UsageError
 from factcheck.records import Claim, Document
 from factcheck.retrieval import EvidenceIndex
 from factcheck.retrieval.folder import writing
-from factcheck.retrieval.lexical import ANALYSER
 from factcheck.retrieval.vectors import TokenWriter, VectorWriter
+from factcheck.retrieval.words import ANALYSER
 from factcheck.settings import PassageSettings
 
 
 def test_the_manifest_says_what_is_in_the_index(built: Path, encoders: Encoders) -> None:
     manifest = json.loads((built / "manifest.json").read_text())
-    assert (manifest["format"], manifest["version"]) == ("factcheck-index", 4)
+    assert (manifest["format"], manifest["version"]) == ("factcheck-index", 5)
     assert manifest["text"] == {
         "name": "all-MiniLM-L6-v2",
         "sha256": encoders.text.sha256,

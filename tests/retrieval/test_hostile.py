@@ -311,6 +311,6 @@ def test_a_date_that_is_none_is_refused(day: str, copy: Path) -> None:
 
 
 def test_errors_of_a_forged_index_are_those_of_the_package(copy: Path) -> None:
-    (copy / "manifest.json").write_text(json.dumps({"format": "factcheck-index", "version": 4}))
+    (copy / "manifest.json").write_text(json.dumps({"format": "factcheck-index", "version": 5}))
     with pytest.raises(FactcheckError):
         EvidenceIndex.open(copy)

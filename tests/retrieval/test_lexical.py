@@ -1,7 +1,6 @@
 """Words: the same score for the same passages, however they came into an index."""
 
 import struct
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ import pytest
 from factcheck.errors import InvalidInputError
 from factcheck.records import Document
 from factcheck.retrieval import EvidenceIndex, verify_index
-from factcheck.retrieval.lexical import LexicalIndex, WordStatistics, words_of, write_lexical
+from factcheck.retrieval.lexical import LexicalIndex, WordStatistics, write_lexical
+from factcheck.retrieval.words import words_of
 from tests import stand_ins
 from tests.retrieval.test_hostile import forge
 
@@ -114,24 +114,6 @@ def test_words_are_counted_of_titles_too_and_of_passages_without_any(tmp_path: P
     write_lexical([(None, "!")], tmp_path)
     empty = LexicalIndex.read(tmp_path, 1, thorough=True)
     assert empty.score([zebra], WordStatistics.of(1, 0, {zebra: 0})).tolist() == [0]
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        (
-            "Beyoncé in Zürich, São Paulo",
-            unicodedata.normalize("NFD", "Beyoncé in Zürich, São Paulo"),
-        ),
-        ("the finance of NATO", "the \ufb01nance of \uff2e\uff21\uff34\uff2f"),
-        ("Straße des Friedens", "STRASSE DES FRIEDENS"),
-    ],
-)
-def test_a_name_is_found_however_its_characters_are_written(one: str, other: str) -> None:
-    assert one != other
-    [first, second] = words_of([one, other])
-    assert first == second
-    assert len(first) >= 2
 
 
 @pytest.mark.parametrize(

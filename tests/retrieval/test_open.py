@@ -76,8 +76,8 @@ def test_a_manifest_of_a_gigabyte_is_not_read(copy: Path) -> None:
 
 
 def test_another_version_is_refused_with_both(copy: Path) -> None:
-    _rewrite(copy, lambda manifest: manifest.update(version=3))
-    _refused(copy, "format version 3, and this release reads version 4: build it again")
+    _rewrite(copy, lambda manifest: manifest.update(version=4))
+    _refused(copy, "format version 4, and this release reads version 5: build it again")
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,10 @@ from factcheck.errors import InvalidInputError
 from factcheck.records import Claim, Document
 from factcheck.retrieval import EvidenceIndex, PictureSearch, Query, SourcePolicy
 from factcheck.retrieval.distinct import first_of_each, same_article, sketch
-from factcheck.retrieval.lexical import words_of
 from factcheck.retrieval.passages import split_passages
 from factcheck.retrieval.reader import IndexReader
 from factcheck.retrieval.rerank import Reranker
+from factcheck.retrieval.words import words_of
 from factcheck.settings import Channel, SearchSettings
 from tests.retrieval.test_distinct import PARTS
 
