@@ -95,11 +95,11 @@ def _table(
     for column in ("F1", "95% interval", title, *columns):
         table.add_column(column, justify="right", no_wrap=True)
     for name, found in scores.items():
-        low, high = found["weighted_f1_interval"] or (None, None)
+        bounds = found["weighted_f1_interval"]
         table.add_row(
             name,
             _digits(found["weighted_f1"]),
-            f"{_digits(low)} to {_digits(high)}",
+            "-" if bounds is None else " to ".join(map(_digits, bounds)),
             _digits(found[difference], "+"),
             *(_digits(found[column]) for column in columns.values()),
         )

@@ -49,9 +49,9 @@ def figure(value: object) -> str:
     return f"{value:.4f}" if isinstance(value, float) else "-" if value is None else str(value)
 
 
-def interval(bounds: list[float]) -> str:
-    """An interval `[low, high]` in digits."""
-    return " to ".join(map(figure, bounds))
+def interval(bounds: list[float] | None) -> str:
+    """An interval `[low, high]` in digits; `-` where there is none."""
+    return "-" if bounds is None else " to ".join(map(figure, bounds))
 
 
 def _single(figures: dict[str, Any]) -> "Table":

@@ -90,12 +90,13 @@ def _row(name: str, scores: dict[str, Any], *differences: str) -> str:
 
 
 def measured(scores: dict[str, Any], name: str, signed: bool = False) -> str:
-    """A score with its interval in digits; `-` where there is none."""
+    """A score with its interval, if there is one, in digits; `-` where there is no score."""
     if scores[name] is None:
         return "-"
     sign = "+" if signed else ""
-    low, high = scores[f"{name}_interval"]
-    return f"{scores[name]:{sign}.3f} ({low:{sign}.3f} to {high:{sign}.3f})"
+    bounds = scores[f"{name}_interval"]
+    interval = "" if bounds is None else f" ({bounds[0]:{sign}.3f} to {bounds[1]:{sign}.3f})"
+    return f"{scores[name]:{sign}.3f}{interval}"
 
 
 def picture(result: dict[str, Any]) -> str:

@@ -46,7 +46,8 @@ def score_answers(
     Returns:
         By name the `SCORES` (`label_and_image_scores`), each with its `{name}_interval`, 95% and
         `[low, high]`; by pair the `difference` and its `interval`, the rows drawn in pairs. A score
-        that no row bears on is None, and so is its interval.
+        that no row bears on is None, and so is its interval; so are all intervals where all rows of
+        each label share texts.
     """
 
     def score(times: np.ndarray) -> Scores:

@@ -102,7 +102,8 @@ def compare_runs(a: Path, b: Path, resamples: int = RESAMPLES, seed: int = 0) ->
           say which texts they are on, as runs of earlier versions do not.
         - `scores`: for `weighted_f1`, `macro_f1` and `accuracy` the score of `a`, that of `b` and
           `b_minus_a`, each with its `{name}_interval` (95%, `[low, high]`), and the `two_sided_p`
-          of no difference (`intervals.two_sided_p`).
+          of no difference (`intervals.two_sided_p`); these are None where all rows of each label
+          share texts, which nothing can be drawn from.
         - `counts` of rows by who is right: `both`, `only_a`, `only_b`, `neither`.
         - `mcnemar_p`: two-sided, of McNemar's test that each is right alone equally often, exact:
           a binomial test on the rows where one alone is (Psychometrika 12, 1947). It takes rows

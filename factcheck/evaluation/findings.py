@@ -9,6 +9,7 @@ is not within the 95% interval of the paired difference. A stress test that chan
 of the rows than `SMALL_LOSS` shows nothing, as the model could hardly lose more by it.
 """
 
+import math
 from typing import Any
 
 from factcheck.evaluation.audit_splits import DUPLICATES, FULL, MAJORITY
@@ -78,7 +79,7 @@ def find(result: dict[str, Any]) -> list[str]:
 
 def pays(systems: dict[str, dict[str, Any]], name: str) -> bool:
     """Whether a system's interval lies above the majority's score and above chance."""
-    low: float = systems[name]["weighted_f1_interval"][0]
+    low, _ = _bounds(systems[name]["weighted_f1_interval"])
     least: float = max(systems[MAJORITY]["weighted_f1"], systems[name]["by_chance"])
     return low > least
 
@@ -111,7 +112,7 @@ def _ahead(systems: dict[str, dict[str, Any]]) -> list[str]:
     level = [
         f"{name} ({system['weighted_f1']:.3f})"
         for name, system in others.items()
-        if system["full_model_ahead_by_interval"][0] <= 0
+        if _bounds(system["full_model_ahead_by_interval"])[0] <= 0
     ]
     if level:
         return [f"The full model, with {full:.3f}, is not surely ahead of {', '.join(level)}."]
@@ -132,7 +133,7 @@ def _on_stress(name: str, test: dict[str, Any]) -> str:
             f"{_start(name)}: only {test['changed']:,} of {test['rows']:,} rows have what this "
             f"takes away, too few to show whether the full model needs {_NEEDED[name]}."
         )
-    low, high = test["minus_unstressed_interval"]
+    low, high = _bounds(test["minus_unstressed_interval"])
     change = test["minus_unstressed"]
     told = (
         f"{_start(name)} ({test['changed']:,} of {test['rows']:,} rows): the full model "
@@ -151,7 +152,7 @@ def _on_duplicates(test: dict[str, Any]) -> str:
     count = f"{test['changed']:,} of {test['changed'] + test['rows']:,} rows"
     if not test["rows"]:
         return f"Near duplicates of train removed ({count}): nothing is left to score."
-    low, high = test["minus_unstressed_interval"]
+    low, high = _bounds(test["minus_unstressed_interval"])
     told = (
         f"Near duplicates of train removed ({count}): on the rest the full model "
         f"{_moves(test['minus_unstressed'], low, high)}"
@@ -163,12 +164,18 @@ def _on_duplicates(test: dict[str, Any]) -> str:
     return f"{told}: they do not surely raise its score."
 
 
+def _bounds(interval: list[float] | None) -> tuple[float, float]:
+    """Both ends of an interval, or all there is where none could be drawn."""
+    return (-math.inf, math.inf) if interval is None else (interval[0], interval[1])
+
+
 def _moves(change: float, low: float, high: float) -> str:
-    """A change of the score with its interval, as a loss or a gain."""
+    """A change of the score with its interval, if there is one, as a loss or a gain."""
+    word = "gains"
     if change <= 0:
         # Minus zero is written with its sign, and taken from zero it has none.
-        return f"loses {0 - change:.3f} ({0 - high:.3f} to {0 - low:.3f})"
-    return f"gains {change:.3f} ({low:.3f} to {high:.3f})"
+        word, change, low, high = "loses", 0 - change, 0 - high, 0 - low
+    return f"{word} {change:.3f}" + (f" ({low:.3f} to {high:.3f})" if low > -math.inf else "")
 
 
 def _start(name: str) -> str:

@@ -57,7 +57,8 @@ def resampled(
         groups: (N,) the group of each row, drawn as a whole; without it every row is drawn alone.
 
     Returns:
-        (resamples,) by name.
+        (resamples,) by name; NaN where there is but one group of each kind. Every resample would be
+        the same then, which is no certainty: what other texts would give is not known.
     """
     rng = np.random.default_rng(seed)
     alone = np.arange(len(strata))
@@ -67,6 +68,9 @@ def resampled(
     np.add.at(rows_of_kind, (group, kind), 1)
     stratum = rows_of_kind.argmax(axis=1)
     members = [np.flatnonzero(stratum == own) for own in np.unique(stratum)]
+    if all(len(some) == 1 for some in members):
+        once = score(np.ones((1, len(strata)), dtype=np.int64))
+        return {name: np.full(resamples, np.nan) for name in once}
     at_once = min(100, max(1, _COUNTED_AT_ONCE // len(strata)))
     parts = []
     for start in range(0, resamples, at_once):
@@ -78,17 +82,26 @@ def resampled(
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def interval_of(scores: np.ndarray) -> list[float]:
-    """The 95% percentile interval `[low, high]` of (R,) scores; NaN among them is left out."""
+def interval_of(scores: np.ndarray) -> list[float] | None:
+    """The 95% percentile interval `[low, high]` of (R,) scores.
+
+    NaN among them is left out; where there is nothing else, there is no interval.
+    """
+    if np.isnan(scores).all():
+        return None
     return [float(bound) for bound in np.nanquantile(scores, [0.025, 0.975])]
 
 
-def two_sided_p(differences: np.ndarray) -> float:
+def two_sided_p(differences: np.ndarray) -> float | None:
     """Twice the share of (R,) resampled differences that do not favour the side ahead, at most 1.
+
+    None where nothing could be drawn (`resampled`).
 
     One is added to both counts, for no number of resamples can show that there is no chance at all
     (Davison & Hinkley, Bootstrap Methods and their Application, 1997, sec. 4.2).
     """
+    if np.isnan(differences).all():
+        return None
     against = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
     return min(1.0, 2 * (against + 1) / (len(differences) + 1))
 
@@ -152,7 +165,7 @@ def metric_intervals(
     resamples: int = RESAMPLES,
     seed: int = 0,
     groups: np.ndarray | None = None,
-) -> dict[str, list[float]]:
+) -> dict[str, list[float] | None]:
     """95% intervals of the scores of N predictions.
 
     Args:
@@ -166,8 +179,9 @@ def metric_intervals(
         groups: (N,) the group of each row (`resampled`).
 
     Returns:
-        `[low, high]` by name: those of `label_scores`, `accuracy_at_80_percent_coverage`, and
-        `image_relation_accuracy` where it is known for any row.
+        `[low, high]` by name, None where none can be drawn (`resampled`): those of `label_scores`,
+        `accuracy_at_80_percent_coverage`, and `image_relation_accuracy` where it is known for any
+        row.
     """
     correct = predicted == labels
     known = ~np.isnan(image_right)

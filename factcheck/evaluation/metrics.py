@@ -57,7 +57,8 @@ def classification_metrics(
         - `brier` (sum over the labels) and `negative_log_likelihood` (nats).
         - `area_under_risk_coverage` and `risk_coverage`, the curve (`selective`);
           `accuracy_at_80_percent_coverage`.
-        - For the scores that `metric_intervals` names, `{name}_interval`: 95%, `[low, high]`.
+        - For the scores that `metric_intervals` names, `{name}_interval`: 95%, `[low, high]`; None
+          where all rows of each label share texts, which no interval can be drawn from.
     """
     from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss
 

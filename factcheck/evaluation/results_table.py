@@ -186,8 +186,9 @@ def markdown_table(scored: Mapping[str, Mapping[str, Any]], reference: str) -> s
 
 
 def _with_interval(metrics: Mapping[str, Any], name: str) -> str:
-    low, high = metrics[f"{name}_interval"]
-    return f"{metrics[name]:.3f} ({low:.3f} to {high:.3f})"
+    bounds = metrics[f"{name}_interval"]
+    interval = "" if bounds is None else f" ({bounds[0]:.3f} to {bounds[1]:.3f})"
+    return f"{metrics[name]:.3f}{interval}"
 
 
 def replace_table(page: str, table: str, place: str | Path) -> str:

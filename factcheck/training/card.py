@@ -106,10 +106,11 @@ def _is_split(value: object) -> bool:
 
 
 def _row(name: str, metrics: dict[str, Any]) -> str:
-    low, high = metrics["weighted_f1_interval"]
+    bounds = metrics["weighted_f1_interval"]
+    interval = "none" if bounds is None else f"{bounds[0]:.3f} to {bounds[1]:.3f}"
     image = metrics["image_relation_accuracy"]
     return (
-        f"| {name} | {metrics['rows']:,} | {metrics['weighted_f1']:.3f} | {low:.3f} to {high:.3f} "
+        f"| {name} | {metrics['rows']:,} | {metrics['weighted_f1']:.3f} | {interval} "
         f"| {metrics['macro_f1']:.3f} | {metrics['text_relation_accuracy']:.3f} "
         f"| {'unknown' if image is None else format(image, '.3f')} "
         f"| {metrics['expected_calibration_error']:.3f} |"

@@ -150,6 +150,19 @@ def test_predictions_without_evidence_will_do(tmp_path: Path) -> None:
     assert found["counts"] == {"both": 2, "only_a": 0, "only_b": 0, "neither": 1}
 
 
+def test_rows_on_one_text_say_nothing_for_sure(digits: Digits, tmp_path: Path) -> None:
+    folders = []
+    for name, probabilities in (("a", digits.logistic), ("b", digits.bayes)):
+        lines = run_lines(digits.labels, probabilities, "val")
+        folders.append(write_run(tmp_path / name, [{**x, "text_keys": ["it"]} for x in lines]))
+    found = compare_runs(*folders)
+    assert found["text_groups"] == 1
+    for scores in found["scores"].values():
+        assert scores["b_minus_a"] != 0
+        intervals = [scores[f"{side}_interval"] for side in ("a", "b", "b_minus_a")]
+        assert [*intervals, scores["two_sided_p"]] == [None] * 4
+
+
 def test_a_run_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(MissingResourceError, match=r"none.predictions\.jsonl"):
         compare_runs(write_run(tmp_path / "a", GOOD), tmp_path / "none")

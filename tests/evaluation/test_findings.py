@@ -158,3 +158,20 @@ def test_what_near_duplicates_do(test: dict[str, Any], expected: str) -> None:
     assert expected in said
     if test["changed"]:
         assert "(30 of 130 rows)" in said
+
+
+def test_without_intervals_nothing_is_sure() -> None:
+    none = {"weighted_f1_interval": None, "full_model_ahead_by_interval": None}
+    found = sentences({"claim only": {**system(0.28, 0.25), **none}})
+    assert "Not surely above the majority and chance: claim only." in found
+    assert any("is not surely ahead of claim only (0.280)" in one for one in found)
+    test = {**stress(-0.2, 0, 0), "minus_unstressed_interval": None}
+    assert (
+        "OCR dropped (30 of 100 rows): the full model loses 0.200: whether it needs the text in "
+        "pictures these rows do not show."
+    ) in sentences(tests={"OCR dropped": test})
+    both = {DUPLICATES: {**test, "rows": 70}}
+    assert sentences(tests=both)[-1] == (
+        "Near duplicates of train removed (30 of 100 rows): on the rest the full model loses "
+        "0.200: they do not surely raise its score."
+    )

@@ -158,12 +158,26 @@ def test_pictures_that_are_unknown_have_no_part(digits: Digits) -> None:
 
 
 def test_a_label_with_one_row_stays_as_it_is() -> None:
-    labels = np.arange(5)
+    labels = np.array([0, 1, 2, 3, 4, 4])
+    image_right = np.array([1, 0, *[np.nan] * 4])
     intervals = metric_intervals(
-        labels, np.array([0, 1, 2, 3, 3]), np.ones(5), np.array([1, 0, np.nan, np.nan, np.nan]), 30
+        labels, np.array([0, 1, 2, 3, 3, 4]), np.ones(6), image_right, resamples=30
     )
-    assert intervals["accuracy"] == intervals["accuracy_at_80_percent_coverage"] == [0.8, 0.8]
+    # Both rows of the last label may be drawn twice, all others come once.
+    assert intervals["accuracy"] == pytest.approx([4 / 6, 1])
     assert intervals["image_relation_accuracy"] == [0.5, 0.5]
+
+
+@pytest.mark.parametrize(("rows", "groups"), [(5, None), (40, 5), (40, 1)])
+def test_what_can_be_drawn_in_one_way_alone_has_no_interval(rows: int, groups: int | None) -> None:
+    labels = np.arange(rows) % 5
+    given = np.where(np.arange(rows) == 1, 3, labels)
+    shared = None if groups is None else np.arange(rows) % groups
+    intervals = metric_intervals(
+        labels, given, np.ones(rows), np.ones(rows), resamples=30, groups=shared
+    )
+    assert len(intervals) == 7
+    assert set(intervals.values()) == {None}
 
 
 def test_the_share_of_resamples_against() -> None:
@@ -171,3 +185,4 @@ def test_the_share_of_resamples_against() -> None:
     assert two_sided_p(np.array([1.0, *[-2.0] * 98])) == pytest.approx(2 * 2 / 100)
     assert two_sided_p(np.zeros(10)) == 1
     assert two_sided_p(np.ones(999)) == pytest.approx(0.002)
+    assert two_sided_p(np.full(9, np.nan)) is None
