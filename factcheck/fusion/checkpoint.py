@@ -9,6 +9,7 @@ README.md           model card
 
 import hashlib
 import json
+import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,10 @@ class EncoderIdentity(Settings):
     """An encoder as a checkpoint knows it.
 
     Attributes:
-        load: What to load it by: `embedded`, a hub id, a timm name or a folder.
+        load: What to load it by: `embedded`, a hub id, a timm name or a folder. In `config.json` a
+            name that begins with `./` or `../` is the way from there (`encoder_beside`), so that a
+            run may be moved with the encoders that were trained in it; `load_checkpoint` follows
+            it.
         sha256: Hash of its weights.
         dimension: Width of its vectors.
     """
@@ -112,6 +116,17 @@ def build_head(config: CheckpointConfig) -> FusionHead:
     )
 
 
+def encoder_beside(encoder: str, checkpoint: Path) -> str:
+    """The name of an encoder that a checkpoint is moved with.
+
+    Args:
+        encoder: Its folder.
+        checkpoint: Folder of the checkpoint; it need not be there yet.
+    """
+    way = os.path.relpath(os.path.realpath(encoder), os.path.realpath(checkpoint))
+    return way if way.startswith("..") else f"./{way}"
+
+
 def load_checkpoint(name: str | Path = EMBEDDED) -> Checkpoint:
     """Load a checkpoint.
 
@@ -134,6 +149,7 @@ def load_checkpoint(name: str | Path = EMBEDDED) -> Checkpoint:
             f"{folder / 'config.json'}: checkpoint format {config.format}, but this version reads "
             f"format {_FORMAT}"
         )
+    config = _follow(config, folder)
     if _read(folder / "labels.json", Labels) != Labels():
         raise InvalidInputError(f"{folder / 'labels.json'}: other labels than this version knows")
     calibration = _read(folder / "calibration.json", Calibration)
@@ -189,6 +205,25 @@ def save_checkpoint(
     except OSError as error:
         raise RunError(f"{folder}: the checkpoint cannot be written ({error.strerror})") from error
     return load_checkpoint(folder)
+
+
+def _follow(config: CheckpointConfig, folder: Path) -> CheckpointConfig:
+    """A configuration that names encoders beside the checkpoint from where the process is."""
+    kinds = ("text_encoder", "image_encoder", "relation_encoder")
+    found = {kind: getattr(config, kind) for kind in kinds}
+    return config.model_copy(
+        update={
+            kind: identity.model_copy(update={"load": _way(folder / identity.load)})
+            for kind, identity in found.items()
+            if identity is not None and identity.load.startswith(("./", "../"))
+        }
+    )
+
+
+def _way(path: Path) -> str:
+    short = os.path.normpath(path)
+    # Behind a link the folder above is another one.
+    return short if os.path.realpath(short) == os.path.realpath(path) else str(path)
 
 
 def _read(path: Path, kind: type[T]) -> T:

@@ -36,6 +36,7 @@ from factcheck.fusion.checkpoint import (
     CheckpointConfig,
     EncoderIdentity,
     build_head,
+    encoder_beside,
     save_checkpoint,
 )
 from factcheck.fusion.head import FusionHead, Relations
@@ -73,6 +74,7 @@ def train_fusion(
     out: Path,
     on_progress: OnProgress | None = None,
     cache: Path | None = None,
+    run: Path | None = None,
 ) -> dict[str, Any]:
     """Fit a fusion head, calibrate it, and write it with its card.
 
@@ -86,6 +88,8 @@ def train_fusion(
             show.
         cache: A file that holds encodings of other runs, to be used and added to instead of
             `encodings.sqlite`.
+        run: A folder that this run is part of and that may be moved as a whole: the checkpoint
+            names encoders in it by the way there.
 
     Returns:
         The metrics that are written.
@@ -106,6 +110,11 @@ def train_fusion(
         )
     begin_run(settings, inputs_of(settings, data), out, accelerator)
     set_seed(settings.seed)
+
+    def named(encoder: str) -> str:
+        inside = run is not None and Path(encoder).resolve().is_relative_to(run.resolve())
+        return encoder_beside(encoder, out / "checkpoint") if inside else encoder
+
     with EncodingCache(cache or out / "encodings.sqlite") as encodings:
         encoders = Encoders.load(
             settings.text_encoder,
@@ -118,19 +127,19 @@ def train_fusion(
             head=settings.head,
             passages=settings.passages,
             text_encoder=EncoderIdentity(
-                load=settings.text_encoder,
+                load=named(settings.text_encoder),
                 sha256=encoders.text.sha256,
                 dimension=encoders.text.dimension,
             ),
             image_encoder=EncoderIdentity(
-                load=settings.image_encoder,
+                load=named(settings.image_encoder),
                 sha256=encoders.image.sha256,
                 dimension=encoders.image.dimension,
             ),
             relation_encoder=None
             if encoders.relation is None or settings.relation_encoder is None
             else EncoderIdentity(
-                load=settings.relation_encoder,
+                load=named(settings.relation_encoder),
                 sha256=encoders.relation.sha256,
                 dimension=encoders.relation.width,
             ),

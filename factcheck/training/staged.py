@@ -62,6 +62,6 @@ def train_in_stages(
         }
     )
     metrics["fusion"] = finished(head, inputs_of(head, data), fusion) or train_fusion(
-        head, data, fusion, named("fusion"), cache
+        head, data, fusion, named("fusion"), cache, out
     )
     return metrics

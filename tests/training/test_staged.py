@@ -109,6 +109,20 @@ def test_each_stage_feeds_the_next_and_the_checkpoint_gives_verdicts(run: Path) 
     assert sum(verdict.probabilities.values()) == pytest.approx(1)
 
 
+def test_a_run_is_moved_with_its_encoders(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = FactChecker.load(run / "fusion" / "checkpoint").checkpoint
+    moved = Path(shutil.copytree(run, tmp_path / "elsewhere"))
+    (tmp_path / "link").symlink_to(moved / "fusion" / "checkpoint")
+    monkeypatch.chdir(tmp_path)
+    for name in (moved / "fusion" / "checkpoint", "elsewhere/fusion/checkpoint", "link"):
+        found = FactChecker.load(name).checkpoint
+        assert found.sha256 == before.sha256
+        assert found.config.image_encoder.load != before.config.image_encoder.load
+        assert Path(found.config.image_encoder.load).samefile(moved / "image-relation" / "encoder")
+
+
 def test_a_stage_that_is_done_is_not_done_again(
     run: Path, small: StagedTraining, factify2_folder: Path
 ) -> None:
