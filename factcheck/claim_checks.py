@@ -4,12 +4,7 @@ from collections.abc import Sequence
 
 from factcheck.errors import InvalidInputError, MissingResourceError
 from factcheck.pictures import FINGERPRINT_SIDE, decode, read_bytes
-from factcheck.records import Claim, is_storable
-
-MAX_CLAIM_CHARACTERS = 10_000
-"""A claim longer than this is refused: it is a document.
-
-Much shorter ones are cut already where they are read beside a passage; a warning says how far."""
+from factcheck.records import MAX_CLAIM_CHARACTERS, Claim, is_storable
 
 
 def check_claims(claims: Sequence[Claim], first: int = 1, wordless: bool = False) -> None:

@@ -22,6 +22,11 @@ from typing import Any, Self, TypeVar
 
 T = TypeVar("T")
 
+MAX_CLAIM_CHARACTERS = 10_000
+"""A claim longer than this is refused: it is a document.
+
+Much shorter ones are cut already where they are read beside a passage; a warning says how far."""
+
 
 def is_storable(text: str) -> bool:
     """Whether a text can be encoded: Python and JSON can hold halves of surrogate pairs.

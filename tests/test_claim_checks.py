@@ -8,11 +8,11 @@ import pytest
 from news import COMET
 
 from factcheck import Claim, Document, EvidenceIndex, FactChecker
-from factcheck.claim_checks import MAX_CLAIM_CHARACTERS
 from factcheck.errors import (
     InvalidInputError,
     MissingResourceError,
 )
+from factcheck.records import MAX_CLAIM_CHARACTERS
 from factcheck.settings import SearchSettings
 
 

@@ -4,7 +4,9 @@ The label is in the path of many pictures, and the address of a picture nearly g
 are for opening files and addresses for showing, and neither may become a feature.
 """
 
+import csv
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +17,14 @@ from factcheck.datasets.boilerplate import clean_text
 from factcheck.datasets.json_lines import OptionalText, read_json_lines
 from factcheck.datasets.picture_files import PictureFiles
 from factcheck.errors import InvalidInputError, MissingResourceError
-from factcheck.records import LABELS, Claim, Document, Label, same_picture_of
+from factcheck.records import (
+    LABELS,
+    MAX_CLAIM_CHARACTERS,
+    Claim,
+    Document,
+    Label,
+    same_picture_of,
+)
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -130,7 +139,8 @@ def read_factify2(folder: Path, split: str) -> list[Factify2Row]:
         MissingResourceError: There is no such folder or file, or it cannot be read.
         InvalidInputError: The file is not a table in UTF-8, a column is missing, it is not clear
             which one numbers the rows, an archive of pictures is damaged, or a row has a category
-            that is unknown, an empty text, or an index that is not a number or not unique.
+            that is unknown, an empty text, a claim as long as a document, or an index that is not a
+            number or not unique.
     """
     rows, problems = inspect_factify2(folder, split)
     if problems:
@@ -218,13 +228,19 @@ class _RowReader:
         for name in _NEEDED:
             if not cells[name].strip():
                 raise InvalidInputError(f"{self._path}, row {index}: the {name} text is empty")
+        claim = clean_text(cells["claim"])
+        if len(claim) > MAX_CLAIM_CHARACTERS:
+            raise InvalidInputError(
+                f"{self._path}: row {index} has a claim of {len(claim):,} characters, more than "
+                f"the {MAX_CLAIM_CHARACTERS:,} allowed"
+            )
         label = self._label(index, cells["category"]) if self._labelled else None
         known = self._provenance.get(index)
         claim_url, document_url = cells["claimimage"].strip(), cells["documentimage"].strip()
         return Factify2Row(
             index=index,
             claim=Claim(
-                clean_text(cells["claim"]),
+                claim,
                 self._pictures.find("claim", index, label),
                 cells["claimocr"].strip() or None,
             ),
@@ -359,6 +375,7 @@ def _read_table(path: Path) -> "DataFrame":
     import pandas
 
     _, separator = _header(path)
+    _require_closed_quotes(path, separator)
     try:
         table = pandas.read_csv(
             path, sep=separator, dtype=str, na_filter=False, encoding="utf-8-sig"
@@ -387,6 +404,28 @@ def _read_table(path: Path) -> "DataFrame":
     if table.empty:
         raise InvalidInputError(f"{path}: the table has no rows")
     return table
+
+
+def _require_closed_quotes(path: Path, separator: str) -> None:
+    """Refuse a table in which a quotation mark runs rows together.
+
+    One at the start of a cell that stands for itself opens a quoted cell, which ends at the next
+    one, some rows later. pandas reads such a table without a word, those rows as one.
+    """
+    row = 0
+    # Of a field, for all of the process; what pandas reads is not limited either.
+    csv.field_size_limit(sys.maxsize)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            for _ in csv.reader(file, delimiter=separator, strict=True):
+                row += 1
+    except csv.Error as error:
+        raise InvalidInputError(
+            f"{path}: from data row {row} on cells cannot be told apart: one that begins with a "
+            "quotation mark must end with one, and have each of those within twice"
+        ) from error
+    except (UnicodeDecodeError, OSError):
+        return  # of which whoever reads the table says more
 
 
 def _read_provenance(path: Path) -> dict[int, _ProvenanceLine]:

@@ -72,7 +72,7 @@ def evaluate_split(
     """
     from factcheck.pipeline import CHUNK
 
-    everything = _read(folder, split)
+    everything = read_factify2(folder, split)
     rows = [everything[position] for position in shard.positions(len(everything), CHUNK)]
     run = Run(
         split=split,
@@ -147,7 +147,7 @@ def merge_runs(
         raise InvalidInputError(
             f"{folder / f'{first.split}.csv'}: is not the table that the runs are on"
         )
-    rows = _read(folder, first.split)
+    rows = read_factify2(folder, first.split)
     verdicts: dict[int, Verdict] = {}
     for number, path in of_number.items():
         positions = Shard(number, count).positions(len(rows), CHUNK)
@@ -155,20 +155,6 @@ def merge_runs(
         verdicts |= dict(zip(positions, found, strict=True))
     whole = first.model_copy(update={"shard": WHOLE})
     return _finish(whole, rows, [verdicts[i] for i in range(len(rows))], out, submission)
-
-
-def _read(folder: Path, split: str) -> list[Factify2Row]:
-    from factcheck.claim_checks import MAX_CLAIM_CHARACTERS
-
-    rows = read_factify2(folder, split)
-    for row in rows:
-        if len(row.claim.text) > MAX_CLAIM_CHARACTERS:
-            raise InvalidInputError(
-                f"{folder / f'{split}.csv'}: row {row.index} has a claim of "
-                f"{len(row.claim.text):,} characters, more than the {MAX_CLAIM_CHARACTERS:,} "
-                "allowed"
-            )
-    return rows
 
 
 def _finish(

@@ -170,6 +170,11 @@ def test_missing_and_doubled_columns_are_named(tmp_path):
     [
         (0, " ", "row 12: the claim text is empty"),
         (2, "", "row 12: the document text is empty"),
+        (
+            0,
+            "word " * 2001,
+            "row 12 has a claim of 10,004 characters, more than",
+        ),
         (4, "True", "row 12: the Category 'True' is not one of Support_Text"),
         (4, "", "row 12: the Category '' is not one of"),
     ],
@@ -200,6 +205,31 @@ def test_files_that_are_no_tables_are_named(tmp_path):
     for name in "abcde":
         with pytest.raises(InvalidInputError, match=rf"{name}\.csv"):
             read_factify2(tmp_path, name)
+
+
+@pytest.mark.parametrize(
+    ("lines", "row"),
+    [
+        # It would end in the middle of the next row, which would be lost.
+        (['0\t"Sure", he said.\tD', "1\tC\tD"], 1),
+        (["0\tC\tD", '1\t"No.\tD', '2\tA "new" one.\tD', "3\tC\tD"], 2),
+        (["0\tC\tD", '1\tC\t"D', "2\tC\tD"], 2),
+    ],
+)
+def test_a_stray_quotation_mark_swallows_no_rows(tmp_path, lines, row):
+    (tmp_path / "x.csv").write_text("\n".join(["\tclaim\tdocument", *lines, ""]))
+    complaint = rf"x\.csv: from data row {row} on cells cannot be told apart: .* quotation mark"
+    with pytest.raises(InvalidInputError, match=complaint):
+        read_factify2(tmp_path, "x")
+
+
+def test_quotation_marks_within_cells_are_kept(tmp_path):
+    cells = ["6'4\" tall", '"', '""quoted""', "a\nb\r\nc", "x" * 300_000 + '"']
+    folder = write(tmp_path / "x.csv", ("claim", "document"), [("C", cell) for cell in cells], None)
+    assert [row.raw_document for row in read_factify2(folder, "x")] == cells
+    # Nor need one that does not begin a cell be written twice.
+    (tmp_path / "y.csv").write_text('claim\tdocument\n6\'4" tall\tsaid "so"\n')
+    assert read_factify2(tmp_path, "y")[0].raw_document == 'said "so"'
 
 
 ODD_NAMES = ("Unnamed: 0", "unnamed: 0", "Unnamed: 0.1", "S.No", "S No.", "Row_ID", "IDX")
