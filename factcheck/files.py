@@ -43,6 +43,28 @@ def write_whole(path: Path, parts: Iterable[str]) -> None:
         raise RunError(f"{path}: cannot be written ({error.strerror})") from error
 
 
+def require_writable(path: Path) -> None:
+    """Refuse a place that nothing can be written to, before the work that is to be kept there.
+
+    Args:
+        path: A file or a folder; it need not be there, nor the folders that it is to be in. Nothing
+            is made.
+
+    Raises:
+        RunError: It cannot be written.
+    """
+    folder = path if path.is_dir() else path.parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    reason = None
+    if not folder.is_dir():
+        reason = f"{folder} is no folder"
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        reason = f"nothing can be written in {folder}"
+    if reason is not None:
+        raise RunError(f"{path}: cannot be written ({reason})")
+
+
 def write_new(path: Path, data: bytes) -> None:
     """Write a file under a name that others may know, in a folder that others may have filled.
 

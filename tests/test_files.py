@@ -4,7 +4,7 @@ import stat
 import pytest
 
 from factcheck.errors import RunError
-from factcheck.files import write_new, write_whole
+from factcheck.files import require_writable, write_new, write_whole
 
 
 def test_a_file_is_written_with_the_permissions_of_any_other(tmp_path):
@@ -51,3 +51,19 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match=r"a\.txt: cannot be written"):
         write_whole(tmp_path / "file" / "a.txt", [""])
+
+
+def test_a_place_is_told_to_be_writable_before_anything_is_written(tmp_path):
+    (tmp_path / "file").write_text("x")
+    for place in (tmp_path, tmp_path / "file", tmp_path / "new", tmp_path / "new" / "deep" / "a"):
+        require_writable(place)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    with pytest.raises(RunError, match=r"file/a/b: cannot be written \(.*file is no folder\)"):
+        require_writable(tmp_path / "file" / "a" / "b")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written_is_told_before_anything_is_written(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(RunError, match=r"new/a: cannot be written \(nothing can be written in "):
+        require_writable(tmp_path / "new" / "a")

@@ -45,15 +45,18 @@ def audit(
 
     from factcheck.evaluation.audit import audit as run
     from factcheck.evaluation.audit_report import write_audit
+    from factcheck.files import require_writable
     from factcheck.pipeline import FactChecker
 
     report = Report("audit", as_json)
+    if out is not None:
+        require_writable(out)
     checker = FactChecker.load(checkpoint, cache, precision=number_format)
     with progress() as show:
         result = run(checker, folder, train, val, on_progress=show)
+    report.show(lambda console: _write(console, result))
     if out is not None:
         write_audit(out, result)
-    report.show(lambda console: _write(console, result))
     report.finish(result)
 
 

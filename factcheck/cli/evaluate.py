@@ -69,11 +69,15 @@ def evaluate(
     from factcheck.datasets import require_split
     from factcheck.evaluation import evaluate_split
     from factcheck.evaluation.runs import WHOLE, Shard
+    from factcheck.files import require_writable
     from factcheck.pipeline import FactChecker
 
     report = Report("evaluate", as_json)
     # Before the models are loaded, which takes seconds.
     require_split(folder, split)
+    for place in (out, submission):
+        if place is not None:
+            require_writable(place)
     checker = FactChecker.load(checkpoint, cache, precision=number_format)
     with progress() as show:
         metrics = evaluate_split(

@@ -73,6 +73,12 @@ def evaluate_split(
     from factcheck.pipeline import CHUNK
 
     everything = read_factify2(folder, split)
+    kept = out is not None or submission is not None
+    if on_warning is not None and not kept and any(row.label is None for row in everything):
+        on_warning(
+            f"{split} has no labels to score, and without a run folder or a submission no verdict "
+            "is kept"
+        )
     rows = [everything[position] for position in shard.positions(len(everything), CHUNK)]
     run = Run(
         split=split,

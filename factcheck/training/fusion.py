@@ -88,8 +88,9 @@ def train_fusion(
             show.
         cache: A file that holds encodings of other runs, to be used and added to instead of
             `encodings.sqlite`.
-        run: A folder that this run is part of and that may be moved as a whole: the checkpoint
-            names encoders in it by the way there.
+        run: A folder that this run is a stage of and that may be moved as a whole: the checkpoint
+            names encoders in it by the way there, and takes the place of one made before with other
+            settings, as a run of its own does not.
 
     Returns:
         The metrics that are written.
@@ -103,12 +104,8 @@ def train_fusion(
     # Encoding takes long, and whether the rows will do is known before.
     rows = require_rows(settings, data)
     accelerator = start_accelerator()
-    if settings.batch_size % accelerator.num_processes:
-        raise UsageError(
-            f"batch_size: {settings.batch_size} rows cannot be shared out evenly among "
-            f"{accelerator.num_processes} processes"
-        )
-    begin_run(settings, inputs_of(settings, data), out, accelerator)
+    require_shares(settings, accelerator)
+    begin_run(settings, inputs_of(settings, data), out, accelerator, replace=run is not None)
     set_seed(settings.seed)
 
     def named(encoder: str) -> str:
@@ -210,6 +207,19 @@ def require_rows(settings: FusionTraining, data: Path) -> dict[str, int]:
         counts[split] = len(rows)
     _require_rows_to_stop_by(data / "val.csv", counts["val"], settings)
     return counts
+
+
+def require_shares(settings: FusionTraining, accelerator: "Accelerator") -> None:
+    """Refuse batches that the processes of a run cannot share.
+
+    Raises:
+        UsageError: Some would get fewer rows than others.
+    """
+    if settings.batch_size % accelerator.num_processes:
+        raise UsageError(
+            f"batch_size: {settings.batch_size} rows cannot be shared out evenly among "
+            f"{accelerator.num_processes} processes"
+        )
 
 
 def measure(checkpoint: Checkpoint, split: Split) -> dict[str, Any]:

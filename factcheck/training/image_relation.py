@@ -115,11 +115,7 @@ def train_image_relation(
     begin_run(settings, inputs_of(settings, data), out, accelerator)
     torch.manual_seed(settings.seed)
     pairs = picture_pairs(data, "train")
-    if len({pair.same for pair in pairs}) < 2:
-        raise InvalidInputError(
-            f"{data / 'train.csv'}: pairs of the same picture and pairs of two are needed, with "
-            "their files"
-        )
+    require_both_kinds(pairs, data)
     encoder = ImageEncoder.load(settings.image_encoder)
     transform = replace(encoder.transform, side=settings.side or encoder.transform.side)
     model = PictureRelation(encoder.network.float()).to(accelerator.device)
@@ -159,6 +155,23 @@ def picture_pairs(folder: Path, split: str) -> list[PicturePair]:
         and row.document.image is not None
         and row.same_picture is not None
     ]
+
+
+def require_both_kinds(pairs: Sequence[PicturePair], folder: Path) -> None:
+    """Refuse training pairs from which nothing can be learnt.
+
+    Args:
+        pairs: From `picture_pairs`.
+        folder: The folder that they are from.
+
+    Raises:
+        InvalidInputError: They are all of one kind, or there are none.
+    """
+    if len({pair.same for pair in pairs}) < 2:
+        raise InvalidInputError(
+            f"{folder / 'train.csv'}: pairs of the same picture and pairs of two are needed, with "
+            "their files"
+        )
 
 
 class _Reader:

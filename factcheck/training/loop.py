@@ -73,7 +73,11 @@ def start_accelerator() -> "Accelerator":
 
 
 def begin_run(
-    settings: Settings, inputs: Mapping[str, str], out: Path, accelerator: "Accelerator"
+    settings: Settings,
+    inputs: Mapping[str, str],
+    out: Path,
+    accelerator: "Accelerator",
+    replace: bool = False,
 ) -> None:
     """Make a run folder and write into it what the run is.
 
@@ -82,13 +86,17 @@ def begin_run(
         inputs: What it reads, as `inputs.inputs_of` tells it.
         out: The folder.
         accelerator: Of the run.
+        replace: Take the place of a finished run with other settings or on other data.
 
     Raises:
         UsageError: It holds a checkpoint of a run with other settings or on other data: its batches
-            would be other ones, and the run a mixture that no settings describe.
+            would be other ones, and the run a mixture that no settings describe. Or it holds such a
+            run that is finished, which would be lost.
     """
     out.mkdir(parents=True, exist_ok=True)
     require_same_run(settings, inputs, out)
+    if not replace:
+        _require_no_other(settings, inputs, out)
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         write_run(settings, inputs, out)
@@ -116,6 +124,22 @@ def require_same_run(
         raise UsageError(f"{out}: holds a checkpoint of a run with other settings")
     if not unchanged(out, inputs):
         raise UsageError(f"{out}: holds a checkpoint of a run on other data")
+
+
+def _require_no_other(settings: Settings, inputs: Mapping[str, str], out: Path) -> None:
+    """Refuse a folder with a finished run of another kind, with other settings or on other data."""
+    if not (out / "metrics.json").exists():
+        return
+    if _settings_of(out, type(settings)) != settings:
+        what = "with other settings"
+    elif not unchanged(out, inputs):
+        what = "on other data"
+    else:
+        return
+    raise UsageError(
+        f"{out}: holds a finished run {what}, which would be lost; give another folder, or remove "
+        "this one"
+    )
 
 
 def write_run(settings: Settings, inputs: Mapping[str, str], out: Path) -> None:

@@ -7,10 +7,14 @@ finished is not done again.
 from pathlib import Path
 from typing import Any
 
-from factcheck.training.fusion import require_rows, train_fusion
-from factcheck.training.image_relation import train_image_relation
+from factcheck.training.fusion import require_rows, require_shares, train_fusion
+from factcheck.training.image_relation import (
+    picture_pairs,
+    require_both_kinds,
+    train_image_relation,
+)
 from factcheck.training.inputs import inputs_of
-from factcheck.training.loop import OnProgress, finished
+from factcheck.training.loop import OnProgress, finished, start_accelerator
 from factcheck.training.text_relation import train_text_relation
 from factcheck.training_settings import StagedTraining
 
@@ -46,6 +50,8 @@ def train_in_stages(
 
     # What the last stage needs is to be known before the first.
     require_rows(settings.fusion, data)
+    require_shares(settings.fusion, start_accelerator())
+    require_both_kinds(picture_pairs(data, "train"), data)
     metrics: dict[str, Any] = {}
     text, image, fusion = (out / name for name in ("text-relation", "image-relation", "fusion"))
     texts, pictures = settings.text_relation, settings.image_relation

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Command
 
 
@@ -34,10 +36,11 @@ def test_a_split_with_labels(
     shown = command(*given, "--out", out, "--overwrite")
     assert shown.code == 0
     score = found.envelope["result"]["weighted_f1"]
-    low, high = found.envelope["result"]["weighted_f1_interval"]
+    # Of one row for each label nothing can be drawn.
+    assert found.envelope["result"]["weighted_f1_interval"] is None
     lines = [" ".join(line.split()) for line in shown.out.splitlines()]
     assert "95% interval" in lines
-    assert f"weighted f1 {score:.4f} {low:.4f} to {high:.4f}" in lines
+    assert f"weighted f1 {score:.4f} -" in lines
     assert any(line.startswith("accuracy at 80 percent coverage 0.") for line in lines)
     assert "confusion (rows true, columns given)" in lines
     assert "F1 leaderboard's 2r/(1+r)" in lines
@@ -57,6 +60,23 @@ def test_a_split_without_labels(
     assert cache.exists()
     assert found.envelope["result"]["rows"] == 5
     assert "weighted_f1" not in found.envelope["result"]
+    warning = "without a run folder or a submission no verdict is kept"
+    assert sum(warning in one for one in found.envelope["warnings"]) == 1
+    kept = command(*given, "--submission", tmp_path / "answer.csv", "--json")
+    assert not any(warning in one for one in kept.envelope["warnings"])
+
+
+@pytest.mark.parametrize("option", ["--out", "--submission"])
+def test_a_place_that_cannot_be_written_is_told_before_the_work(
+    command: Command, factify2: Path, checkpoint_folder: Path, tmp_path: Path, option: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    given = ["evaluate", factify2, "--split", "test", "--checkpoint", checkpoint_folder]
+    cache = tmp_path / "cache.sqlite"
+    found = command(*given, option, tmp_path / "file" / "a", "--cache", cache)
+    assert found.code == 6
+    assert "file/a: cannot be written" in found.err.replace("\n", "")
+    assert not cache.exists()
 
 
 def test_a_submission(

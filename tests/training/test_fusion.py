@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from factcheck.encoders import Encoders
-from factcheck.errors import InvalidInputError, MissingResourceError
+from factcheck.errors import InvalidInputError, MissingResourceError, UsageError
 from factcheck.evaluation.splits import Split, encode_split
 from factcheck.evidence import Reading
 from factcheck.fusion.checkpoint import build_head, load_checkpoint, save_checkpoint
@@ -92,6 +92,25 @@ def test_the_same_seed_gives_the_same_weights(
         load_checkpoint(tmp_path / "again/checkpoint"),
     )
     assert first.sha256 == again.sha256
+
+
+def test_a_finished_head_is_not_lost_to_another(
+    run: Path,
+    tiny_image_encoder_folder: Path,
+    relation_encoder_folder: Path,
+    factify2_folder: Path,
+    tmp_path: Path,
+) -> None:
+    same = settings(tiny_image_encoder_folder, relation_encoder_folder)
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    with pytest.raises(UsageError, match=r"holds a finished run with other settings, which would"):
+        train(same.model_copy(update={"seed": 7}), factify2_folder, run)
+    changed = tmp_path / "data"
+    shutil.copytree(factify2_folder, changed)
+    (changed / "train.csv").write_text((changed / "train.csv").read_text().replace("the", "a"))
+    with pytest.raises(UsageError, match="holds a finished run on other data, which would"):
+        train(same, changed, run)
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
 def test_a_head_learns_from_others(

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from safetensors.torch import load_file
@@ -146,8 +147,11 @@ def test_a_stage_that_is_done_is_not_done_again(
     assert {stage.partition(":")[0] for stage in stages} == {"fusion"}
 
 
-def test_what_the_last_stage_needs_is_known_before_the_first(
-    small: StagedTraining, factify2_folder: Path, tmp_path: Path
+def test_what_the_stages_need_is_known_before_the_first(
+    small: StagedTraining,
+    factify2_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     data = tmp_path / "data"
     shutil.copytree(factify2_folder, data)
@@ -159,6 +163,16 @@ def test_what_the_last_stage_needs_is_known_before_the_first(
     (data / "val.csv").write_text("".join([head, first, second]))
     with pytest.raises(InvalidInputError, match=r"of 2 rows, .* leave none for early stopping"):
         train(small, data, tmp_path / "run", lambda stage, *_: stages.append(stage))
+    shutil.rmtree(data)
+    shutil.copytree(factify2_folder, data)
+    for folder in data.glob("images*"):
+        shutil.rmtree(folder)
+    with pytest.raises(InvalidInputError, match=r"train\.csv: pairs of the same picture and pairs"):
+        train(small, data, tmp_path / "run", lambda stage, *_: stages.append(stage))
+    three = SimpleNamespace(num_processes=3)
+    monkeypatch.setattr("factcheck.training.staged.start_accelerator", lambda: three)
+    with pytest.raises(UsageError, match=r"32 rows cannot be shared out evenly among 3 processes"):
+        train(small, factify2_folder, tmp_path / "run", lambda stage, *_: stages.append(stage))
     assert stages == []
     assert not (tmp_path / "run").exists()
 
