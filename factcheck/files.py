@@ -53,10 +53,13 @@ def require_writable(path: Path) -> None:
     Raises:
         RunError: It cannot be written.
     """
-    folder = path if path.is_dir() else path.parent
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
     reason = None
+    try:
+        folder = path if path.is_dir() else path.parent
+        while not folder.exists() and folder != folder.parent:
+            folder = folder.parent
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written ({error.strerror})") from error
     if not folder.is_dir():
         reason = f"{folder} is no folder"
     elif not os.access(folder, os.W_OK | os.X_OK):

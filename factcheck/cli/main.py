@@ -5,7 +5,7 @@
 | 0 | done |
 | 2 | usage: an option, an argument or their combination |
 | 3 | prerequisite: an extra, a hub |
-| 4 | missing resource: a file or folder |
+| 4 | missing resource: a file or folder that is not there or cannot be reached |
 | 5 | validation: a row, an image, an index, a checkpoint |
 | 6 | run time: a full disk, or a fault of ours |
 | 7 | partial result |
@@ -25,7 +25,10 @@ from factcheck.errors import FactcheckError
 
 INTERRUPTED = 130
 _NOT_INSTALLED = 3
+_MISSING = 4
 _UNEXPECTED = 6
+# Of a path that nothing can be told of; whoever writes a file says himself that it failed.
+_UNREACHABLE = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ENAMETOOLONG, errno.ELOOP)
 _LONGEST_SENTENCE = 1000
 
 
@@ -35,8 +38,24 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     Args:
         arguments: What follows the program's name; those of the process if None.
     """
+    _open_standard_streams()
     keep_freed_memory()
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def _open_standard_streams() -> None:
+    """Let what a caller has closed lead nowhere.
+
+    Python has no stream then, and the next file that is opened, an index it may be, gets the number
+    of standard output, which libraries write to.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -126,7 +145,7 @@ def _explain(error: Exception) -> tuple[str, int]:
     if isinstance(error, OSError) and error.strerror:
         place = f"{os.fsdecode(error.filename)}: " if error.filename else ""
         reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
-        return f"{place}{reason}", _UNEXPECTED
+        return f"{place}{reason}", _MISSING if error.errno in _UNREACHABLE else _UNEXPECTED
     return (
         f"unexpected {type(error).__name__}: {error} (FACTCHECK_DEBUG=1 shows where)",
         _UNEXPECTED,

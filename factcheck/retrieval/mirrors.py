@@ -26,11 +26,19 @@ _WITHIN = re.compile(r"[\t\n\r]")
 
 _HOST = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?/*[^/?#]*", re.IGNORECASE)
 _ADDRESS = re.compile(r"https?:/", re.IGNORECASE)
-# Their addresses may do without a scheme: /web/20200102030405/example.org/page, /amp/s/example.org.
+# Their addresses may do without a scheme: /web/20200102030405/example.org/page, /amp/s/example.org,
+# /newest/example.org, translate?u=example.org, search?q=cache:AbCdEfGhIjK:example.org+words.
 _WITHOUT_SCHEME = (
     (frozenset(_WEB_ARCHIVES), re.compile(r"/web/[^/]*/")),
     (frozenset(_AMP), re.compile(r"/(?:amp|[ciav])/(?:s/)?")),
+    (
+        frozenset((*_ARCHIVES, "archive.fo")),
+        re.compile(r"/(?:newest|oldest|[0-9][0-9.-]{3,}|o/[A-Za-z0-9]+)/"),
+    ),
+    (frozenset(_TRANSLATORS), re.compile(r"[^?]*\?(?:.*&)?(?:u=|q=cache:(?:[\w-]{8,16}:)?)")),
 )
+
+_NEXT = re.compile("[+& ]")
 
 # An archive of a translation of an archive is looked through; a tower of them is somebody's game.
 _DEEPEST = 4
@@ -56,9 +64,15 @@ def name_within(host: str) -> str | None:
             # What is no name by the rules is compared as it is written.
             if len(label) <= _LONGEST_LABEL:
                 with suppress(UnicodeError):
-                    label = label.encode().decode("idna")
+                    label = _readable(label)
             return label.replace("--", "\0").replace("-", ".").replace("\0", "-")
     return None
+
+
+def _readable(label: str) -> str:
+    """A label of a host in Unicode, where it is one."""
+    coded = label.removeprefix("xn--")
+    return label if coded == label else coded.encode().decode("punycode")
 
 
 def hosts_within(url: str | None, host_of: Callable[[str | None], str | None]) -> list[str]:
@@ -94,5 +108,6 @@ def _behind(url: str, host: str) -> str:
         return path[found.start() :]
     for hosts, before in _WITHOUT_SCHEME:
         if host in hosts and (start := before.match(path)) is not None:
-            return path[start.end() :]
+            # What else is asked for may follow the page at once.
+            return _NEXT.split(path[start.end() :], maxsplit=1)[0]
     return ""

@@ -10,10 +10,11 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import date
-from encodings.idna import nameprep
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import unquote
+
+import idna
 
 from factcheck.errors import InvalidInputError, MissingResourceError, UsageError
 from factcheck.retrieval.mirrors import as_browsers_read, hosts_within, name_within
@@ -182,7 +183,7 @@ def read_domains(block: str | Path) -> frozenset[str]:
 
 def _ascii(host: str) -> str:
     host = host.lower()
-    # IDNA takes time that grows with the square of a label, and no name is longer than this.
+    # Punycode takes time that grows with the square of a label, and no name is longer than this.
     if len(host) <= _LONGEST_HOST:
         host = unicodedata.normalize("NFKC", host).lower()
         labels = [_ascii_label(label) for label in _DOT.split(host)]
@@ -195,9 +196,9 @@ def _ascii_label(label: str) -> str:
     if len(label) > _LONGEST_LABEL:
         return label
     try:
-        # What is invisible is left out first: of a label of nothing else IDNA makes an error.
-        label = nameprep(label)
-        return label.encode("idna").decode("ascii")
-    except UnicodeError:
+        # As browsers do it (UTS #46), for whom straße.de is no other spelling of strasse.de.
+        label = idna.uts46_remap(label, std3_rules=False)
+    except idna.IDNAError:
         # What is no name by the rules can still be compared as it is.
         return label
+    return label if label.isascii() else f"xn--{label.encode('punycode').decode()}"

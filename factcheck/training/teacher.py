@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -61,11 +62,9 @@ def teacher_vectors(photographs: list[Photograph], path: Path | None = None) -> 
         (photographs, 1280) float32, rows of unit length.
     """
     of_these = combined(one.sha256 for one in photographs)
-    if path is not None and path.exists():
-        with np.load(path, allow_pickle=False) as kept:
-            if str(kept["photographs"]) == of_these:
-                known: np.ndarray = kept["vectors"]
-                return known
+    known = None if path is None else _kept(path, of_these)
+    if known is not None:
+        return known
     teacher = load_teacher()
     rows = []
     for start in range(0, len(photographs), 64):
@@ -76,8 +75,21 @@ def teacher_vectors(photographs: list[Photograph], path: Path | None = None) -> 
         rows.append(encode_images(teacher, images))
     vectors = np.concatenate(rows)
     if path is not None:
-        np.savez(path, vectors=vectors, photographs=of_these)
+        temporary = path.with_name(f".{path.name}")
+        with temporary.open("wb") as file:
+            np.savez(file, vectors=vectors, photographs=of_these)
+        temporary.replace(path)
     return vectors
+
+
+def _kept(path: Path, photographs: str) -> np.ndarray | None:
+    """The vectors in a file; None if there are none of these photographs, or it is damaged."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
+            vectors: np.ndarray = kept["vectors"]
+            return vectors if str(kept["photographs"]) == photographs else None
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile):
+        return None
 
 
 def nearest_neighbours(vectors: np.ndarray, count: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 from factcheck import errors
 from factcheck.cli import app
+from factcheck.retrieval import verify_index
 from tests.cli.conftest import DOCUMENTS, Command, Outcome, start, write_lines
 
 HEAVY = {
@@ -204,6 +206,7 @@ def test_a_picture_beside_a_file_of_claims(command: Command, tmp_path: Path) -> 
             6,
             "a.index: the disk is full",
         ),
+        (PermissionError(errno.EACCES, "Permission denied", "a/b"), 4, "a/b: Permission denied"),
         (MemoryError(), 6, "memory"),
         (ModuleNotFoundError("No module named 'faiss'", name="faiss"), 3, "faiss"),
         (ValueError("one\ntwo"), 6, "unexpected ValueError: one two"),
@@ -283,6 +286,35 @@ def test_standard_output_that_is_full() -> None:
     assert process.returncode == 6
     assert err.decode().startswith("factcheck: ")
     assert b"Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "arguments", [("check", "A comet was seen.", "--index"), ("data", "doctor")]
+)
+def test_a_name_that_is_too_long(command: Command, arguments: tuple[str, ...]) -> None:
+    found = command(*arguments, "a" * 300)
+    assert found.code == 4
+    assert "File name too long" in one_sentence(found)
+
+
+@pytest.mark.parametrize("closed", ["<&- >&- 2>&-", ">&-", "2>&-"])
+def test_closed_streams_lead_nowhere(
+    tmp_path: Path, tiny_image_encoder_folder: Path, closed: str
+) -> None:
+    corpus = write_lines(tmp_path / "corpus.jsonl", DOCUMENTS)
+
+    def code(*arguments: object) -> int:
+        words = shlex.join(map(str, [sys.executable, "-m", "factcheck", *arguments]))
+        return subprocess.run(["sh", "-c", f"exec {words} {closed}"], check=False).returncode
+
+    out = tmp_path / "news.index"
+    encoder = ("--image-encoder", tiny_image_encoder_folder)
+    assert code("index", "build", corpus, "--out", out, *encoder) == 0
+    # Nothing that is written to standard output has come into a file of the index.
+    assert verify_index(out)[1] == []
+    assert code("index", "info", "--index", out) == 0
+    assert code("index", "info", "--index", tmp_path / "none") == 4
+    assert code("index", "info") == 2
 
 
 def test_ctrl_c_during_a_build(

@@ -18,6 +18,11 @@ from factcheck.retrieval.policy import host_of, read_domains
         ("example.org/path", "example.org"),
         ("//example.org", "example.org"),
         ("https://bücher.example/", "xn--bcher-kva.example"),
+        # The older IDNA took it for strasse.example, which belongs to somebody else.
+        ("https://STRAßE.example/", "xn--strae-oqa.example"),
+        ("https://xn--strae-oqa.example/", "xn--strae-oqa.example"),
+        ("https://i\u2764.example/", "xn--i-7iq.example"),
+        ("https://a_b.example/", "a_b.example"),
         ("https://example.org./", "example.org"),
         ("https://[::1]/", "::1"),
         ("https://[broken/", None),
@@ -115,6 +120,22 @@ def test_a_list_has_domains_comments_and_subdomains(tmp_path: Path) -> None:
         ("https://a-b-example.translate.goog/", False),
         ("https://www.google.com/amp/s/checks.example/x", True),
         ("https://translate.google.com/translate?hl=en&u=https%3A%2F%2Fchecks.example%2Fx", True),
+        ("https://translate.google.com/translate?hl=en&u=www.checks.example/x", True),
+        ("https://translate.google.com/translate?u=checks.example", True),
+        ("https://translate.google.com/translate?hl=en&text=checks.example", False),
+        ("https://webcache.googleusercontent.com/search?q=cache:checks.example/x+dam", True),
+        (
+            "http://webcache.googleusercontent.com/search?hl=en&q=cache:A_b-1Q2w3E4:"
+            "www.checks.example/x+dam+burst&cd=1",
+            True,
+        ),
+        ("https://archive.ph/newest/checks.example/x", True),
+        ("https://archive.today/20200102030405/checks.example", True),
+        ("https://archive.is/2020.01.02-030405/www.checks.example/x", True),
+        ("https://archive.fo/o/AbCdE/checks.example/x", True),
+        ("https://archive.ph/newest/other.example/checks.example", False),
+        ("https://translate.google.com/translate?u=checks.example&hl=en", True),
+        ("https://webcache.googleusercontent.com/search?q=cache:checks.example+dam", True),
         ("https://web.archive.org/web/2020/https://checks-example.translate.goog/", True),
         (
             "https://web.archive.org/web/2020/https://other.example/?ref=https://checks.example",
@@ -165,3 +186,9 @@ def test_what_is_no_list_is_refused(data: bytes, message: str, tmp_path: Path) -
         read_domains(path)
     with pytest.raises(MissingResourceError, match="cannot be read"):
         read_domains(tmp_path / "none.txt")
+
+
+def test_a_name_in_another_script_is_seen_within_the_host_of_a_translation() -> None:
+    host = f"xn--{'straße-example'.encode('punycode').decode()}.translate.goog"
+    policy = SourcePolicy(blocked=frozenset({"xn--strae-oqa.example"}))
+    assert policy.blocks_address(f"https://{host}/x")

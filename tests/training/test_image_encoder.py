@@ -89,6 +89,13 @@ def test_a_run_does_not_go_on_as_another(
     kept = tmp_path / "run" / "teacher.npz"
     fresh = teacher_vectors(list_photographs([moved], settings.share))
     assert np.array_equal(teacher_vectors(list_photographs([moved], settings.share), kept), fresh)
+    # What a full disk or a power cut has left of it is made anew.
+    whole = kept.read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"", b"PK"):
+        kept.write_bytes(damaged)
+        vectors = teacher_vectors(list_photographs([moved], settings.share), kept)
+        assert np.array_equal(vectors, fresh)
+        assert kept.read_bytes() == whole
 
 
 def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
