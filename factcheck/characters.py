@@ -1,4 +1,6 @@
-"""Characters of a text that are not to be seen."""
+"""Characters that look like others, or are not to be seen."""
+
+import unicodedata
 
 import regex
 
@@ -15,3 +17,12 @@ def visible(text: str) -> str:
     script has no other, and becomes a space.
     """
     return text if text.isascii() else _IGNORABLE.sub("", text.replace(_BREAK, " "))
+
+
+def legible(text: str) -> str:
+    """A text as models have learnt to read: one form of each character (NFKC).
+
+    Ligatures, as texts taken from PDF files have them, and letters of full width are other
+    characters to a tokenizer, which then finds no word that it knows.
+    """
+    return text if text.isascii() else unicodedata.normalize("NFKC", text)

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from factcheck.encoders.ocr import OcrReader
 
 _PAIRS_AT_ONCE = 256
+# English has a share of letters that are read one by one of a few hundredths, other languages in
+# Latin letters up to a quarter.
+_UNKNOWN = 0.6
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,7 @@ def given_evidence(
     paths = [claim.image for claim in claims] + [document.image for document in documents]
     pictures = reading.encoders.pictures(paths, on_progress)
     warnings = picture_warnings(pictures, paths, len(claims), reading.strict)
-    warn_of_long_claims(reading, claim_texts, chosen, warnings)
+    warn_of_what_is_not_read(reading, claim_texts, chosen, warnings)
     claim_rows, document_rows = pictures.rows[: len(claims)], pictures.rows[len(claims) :]
     inputs = FusionInputs.assemble(
         reading.encoders,
@@ -216,13 +219,16 @@ def picture_warnings(
     return warnings
 
 
-def warn_of_long_claims(
+def warn_of_what_is_not_read(
     reading: Reading,
     claims: Sequence[str],
     chosen: Sequence[PassageVectors],
     warnings: Sequence[list[str]],
 ) -> None:
-    """Add to the warnings of each claim how far it was read, where that is not to its end."""
+    """Add to the warnings of each claim what of it and of its passages was not read.
+
+    Either may be too long beside the other, or in a language of which nothing but letters is known.
+    """
     relation = reading.encoders.relation
     if relation is None:
         return
@@ -235,6 +241,24 @@ def warn_of_long_claims(
             told.append(
                 f"only about the first {read} of the claim were read; check its sentences one by "
                 "one"
+            )
+        # Beside a claim that is cut most passages are, too, and no longer when it is parted.
+        read_of = relation.passages_read(claim, own.texts) if end is None else []
+        for place, read_to in enumerate(read_of):
+            if read_to is not None:
+                told.append(
+                    f"of passage {place + 1} only about the first {read_to} of "
+                    f"{len(own.texts[place])} characters were read beside the claim"
+                )
+        unknown = [
+            name
+            for name, text in (("claim", claim), ("evidence", " ".join(own.texts)))
+            if not text.isascii() and relation.spelt_out(text) > _UNKNOWN
+        ]
+        if unknown:
+            told.append(
+                f"the {' and the '.join(unknown)} can only be read letter by letter: the models do "
+                "not know the language, and the verdict may not be relied on"
             )
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 # From this probability on a passage by itself takes a side.
 _TAKES_A_SIDE = 0.6
+_OF_A_PICTURE = ("evidence_image_rows", "evidence_ocr", "has_evidence_ocr", "matched_places")
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,26 @@ class _Sentence:
     passages: Mapping[int, str]
 
 
+@dataclass(frozen=True)
+class _Leading:
+    """The document whose picture is compared.
+
+    Attributes:
+        places: Those of its passages.
+        following: The row beside the picture of the document that is next; None without one.
+    """
+
+    places: set[int]
+    following: FusionInputs | None
+
+
 def explain(
     checkpoint: Checkpoint,
     encoders: Encoders,
     claim: Claim,
     verdict: Verdict,
     inputs: FusionInputs,
+    following: FusionInputs | None = None,
 ) -> Explanation:
     """Explain a verdict.
 
@@ -71,13 +86,18 @@ def explain(
         claim: The claim.
         verdict: Its verdict, with the passages it rests on.
         inputs: The one row of encodings it was given on.
+        following: The same row beside the picture of the document that would lead without the
+            leading one (`found_evidence.beside_the_next`); None where there is none.
 
     Returns:
         Its explanation.
     """
     evidence = verdict.evidence
     present = len(evidence.passages)
-    leading = _leading(evidence)
+    leading = _Leading(_leading(evidence), following)
+    if following is not None:
+        # Variants are asked about together, over the same pictures.
+        inputs = replace(inputs, grids=following.grids)
     sentences = _sentences(evidence)
     variants: list[FusionInputs] = []
     removed: list[str] = []
@@ -143,11 +163,11 @@ def _leading(evidence: Evidence) -> set[int]:
     return {place for place, document_id in enumerate(ids) if document_id == ids[0]}
 
 
-def _without_passages(inputs: FusionInputs, gone: set[int], leading: set[int]) -> FusionInputs:
+def _without_passages(inputs: FusionInputs, gone: set[int], leading: _Leading) -> FusionInputs:
     """One row without some of its passages; the others move up, as they rank.
 
     A picture counts only together with the text that it was published with: it goes with the last
-    passage of the leading document.
+    passage of the leading document, and that of the next one takes its place.
     """
     count, places = int(inputs.has_passage[0].sum()), inputs.has_passage.shape[1]
     kept = [place for place in range(count) if place not in gone]
@@ -157,9 +177,13 @@ def _without_passages(inputs: FusionInputs, gone: set[int], leading: set[int]) -
         array[0, : len(kept)] = getattr(inputs, name)[0, kept]
         changed[name] = array
     changed["has_passage"] = np.arange(places)[None] < len(kept)
-    if leading <= gone:
-        changed["evidence_image_rows"] = np.array([-1])
-        changed["has_evidence_ocr"] = np.zeros(1, dtype=bool)
+    if leading.places <= gone:
+        if leading.following is None:
+            changed["evidence_image_rows"] = np.array([-1])
+            changed["has_evidence_ocr"] = np.zeros(1, dtype=bool)
+        else:
+            for name in _OF_A_PICTURE:
+                changed[name] = getattr(leading.following, name)
     return replace(inputs, **changed)
 
 
@@ -168,7 +192,7 @@ def _without_sentences(
     encoders: Encoders,
     claim: str,
     sentences: Sequence[_Sentence],
-    leading: set[int],
+    leading: _Leading,
 ) -> list[FusionInputs]:
     """One row for each sentence, without it in any passage; what is changed is read anew."""
     texts = [text for sentence in sentences for text in sentence.passages.values() if text]

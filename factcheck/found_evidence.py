@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ import numpy as np
 from factcheck.claim_checks import check_claims
 from factcheck.encoders import Encoders
 from factcheck.encoders.encoders import PictureEncodings
+from factcheck.encoders.image import pool
 from factcheck.encoders.picture_pairs import POSSIBLE, PictureFile, doubtful_pairs
 from factcheck.errors import FactcheckError, InvalidInputError, MissingResourceError
 from factcheck.evidence import (
@@ -21,9 +22,9 @@ from factcheck.evidence import (
     Reading,
     picture_text,
     picture_warnings,
-    warn_of_long_claims,
+    warn_of_what_is_not_read,
 )
-from factcheck.fusion.inputs import FusionInputs, PassageVectors
+from factcheck.fusion.inputs import FusionInputs, PassageVectors, optional_texts
 from factcheck.pictures import read_bytes
 from factcheck.records import CitedImage, CitedPassage, Claim, Evidence
 from factcheck.retrieval import Hit, ImageHit, Query, Reranker, picture_fingerprint, places_in_index
@@ -75,12 +76,8 @@ def found_evidence(
         MissingResourceError: (strict) A picture is not there.
     """
     check_claims(claims, first)
-    if not index.may_find(reading.policy):
-        if not len(index):
-            raise InvalidInputError(f"{index.folder}: the index is empty")
-        raise InvalidInputError(
-            f"{index.folder}: no document is left to look at: all are blocked, or came too late"
-        )
+    if (nothing := index.nothing_left(reading.policy)) is not None:
+        raise InvalidInputError(nothing)
     texts = [claim.text.strip() for claim in claims]
     vectors = reading.encoders.texts(texts)
     paths = [claim.image for claim in claims]
@@ -118,7 +115,7 @@ def found_evidence(
         for place in places
     ]
     told = [warnings[place] for place in places]
-    warn_of_long_claims(reading, [texts[place] for place in places], chosen, told)
+    warn_of_what_is_not_read(reading, [texts[place] for place in places], chosen, told)
     asked = [queries[place] for place in places]
     leading = [hits[place][0].document_id for place in places]
     shown = [
@@ -162,6 +159,47 @@ def found_evidence(
     ]
     encoded = EncodedEvidence(inputs, evidence)
     return FoundEvidence(encoded, places, asked, files, problems)
+
+
+def beside_the_next(
+    reading: Reading, index: EvidenceIndex, found: FoundEvidence, row: int
+) -> FusionInputs | None:
+    """A claim's encodings as they were if the leading document were not there.
+
+    Args:
+        reading: How evidence is read.
+        index: Where it was found.
+        found: What was found.
+        row: Which of its claims.
+
+    Returns:
+        The one row, with the picture and its text of the document that would lead then; its
+        passages are as they were. None where all are from one document.
+    """
+    ids = [cited.passage.document_id for cited in found.encoded.evidence[row].passages]
+    document_id = next((other for other in ids if other != ids[0]), None)
+    if document_id is None:
+        return None
+    inputs = found.encoded.inputs.take(np.array([row]))
+    query, file = found.queries[row], found.pictures[row]
+    image, grids = None, inputs.grids
+    if query.picture is not None and file is not None:
+        image = _picture_beside(index, document_id, pool(query.picture[None])[0])
+    if image is not None:
+        grids = np.concatenate([grids, index.image_tokens([image.row])])
+    # The verdict does not rest on it: what cannot be read is not there.
+    text, _ = _evidence_text(replace(reading, strict=False), index, document_id)
+    vectors, has_text = optional_texts(reading.encoders, [text])
+    return replace(
+        inputs,
+        evidence_ocr=vectors,
+        has_evidence_ocr=has_text,
+        evidence_image_rows=np.array([-1 if image is None else len(grids) - 1]),
+        matched_places=np.array(
+            [_places_beside(reading.encoders, index, query, file, image)], dtype=np.float32
+        ),
+        grids=grids,
+    )
 
 
 def _file_of(claim: Claim, pictures: PictureEncodings, row: int) -> PictureFile | None:

@@ -20,9 +20,10 @@ from factcheck.encoders import Encoders, EncodingCache
 from factcheck.errors import InvalidInputError, UsageError
 from factcheck.evidence import EncodedEvidence, Reading, given_evidence
 from factcheck.explanation import explain as explain_verdict
-from factcheck.found_evidence import FoundEvidence, counted, found_evidence
+from factcheck.found_evidence import FoundEvidence, beside_the_next, counted, found_evidence
 from factcheck.fusion.abstention import Conformal
 from factcheck.fusion.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
+from factcheck.fusion.inputs import FusionInputs
 from factcheck.fusion.run import relation_probabilities
 from factcheck.records import Claim, Document, Search, Verdict
 from factcheck.retrieval import Reranker, SourcePolicy
@@ -244,7 +245,11 @@ class FactChecker:
             ]
             some = self._seen_elsewhere(some, found, index, policy)
             asked = [chunk[place] for place in found.claims]
-            verdicts += self._explained(asked, some, found.encoded) if explain else some
+            if explain:
+                rows = range(len(some))
+                following = [beside_the_next(reading, index, found, row) for row in rows]
+                some = self._explained(asked, some, found.encoded, following)
+            verdicts += some
             if on_progress is not None:
                 on_progress(len(chunk))
         return verdicts
@@ -284,7 +289,9 @@ class FactChecker:
             encoded = given_evidence(reading, chunk)
             some = self._verdicts(encoded, None, max_error)
             asked = [claim for claim, _ in chunk]
-            verdicts += self._explained(asked, some, encoded) if explain else some
+            if explain:
+                some = self._explained(asked, some, encoded, [None] * len(some))
+            verdicts += some
             if on_progress is not None:
                 on_progress(len(chunk))
         return verdicts
@@ -352,7 +359,11 @@ class FactChecker:
         return completed
 
     def _explained(
-        self, claims: Sequence[Claim], verdicts: Sequence[Verdict], encoded: EncodedEvidence
+        self,
+        claims: Sequence[Claim],
+        verdicts: Sequence[Verdict],
+        encoded: EncodedEvidence,
+        following: Sequence[FusionInputs | None],
     ) -> list[Verdict]:
         """Verdicts with their explanations."""
         return [
@@ -364,6 +375,7 @@ class FactChecker:
                     claim,
                     verdict,
                     encoded.inputs.take(np.array([row])),
+                    following[row],
                 ),
             )
             for row, (claim, verdict) in enumerate(zip(claims, verdicts, strict=True))

@@ -144,8 +144,65 @@ def test_a_claim_is_read_to_its_end_beside_a_short_passage(checker: FactChecker)
     # Cut before it is tokenised, whatever it is cut in.
     assert relation.claim_read(f"{' ' * 5000}A storm.", ["It did."]) == 0
     chinese = Claim("\u5f57\u661f" * 50)
-    (warning,) = checker.compare(chinese, Document("d", COMET)).evidence.warnings
-    assert re.search(r"the first \d+ characters of the claim", warning)
+    warnings = checker.compare(chinese, Document("d", COMET)).evidence.warnings
+    assert sum("characters of the claim" in warning for warning in warnings) == 1
+    assert re.search(r"the first \d+ characters of the claim", warnings[0])
+
+
+def test_what_is_not_read_of_a_passage_is_told(checker: FactChecker) -> None:
+    relation = checker.encoders.relation
+    assert relation is not None
+    claim = "A storm closed the harbour of Port Bell on Monday."
+    texts = ["It did.", "It rained in the north. " * 40, f"It did.{' ' * 9000}", "Cats sleep."]
+    read = relation.passages_read(claim, texts)
+    assert [to is None for to in read] == [True, False, True, True]
+    # What it says is so: nothing behind is read.
+    end = read[1]
+    assert end is not None
+    head, other = texts[1][:end], texts[1][:end] + " The cat sat on the mat." * 20
+    first, second = relation.encode([(claim, head), (claim, other)]).packed
+    whole = relation.encode([(claim, texts[1])]).packed[0]
+    assert whole == pytest.approx(first, abs=1e-5)
+    assert whole == pytest.approx(second, abs=1e-5)
+    assert relation.passages_read(claim, []) == []
+    long = Document("d", f"It rained {'1, 2; ' * 30}times.")
+    warnings = checker.compare(Claim(claim), long).evidence.warnings
+    assert re.fullmatch(
+        r"of passage 1 only about the first \d+ of \d+ characters were read beside the claim",
+        warnings[0],
+    )
+
+
+@pytest.mark.parametrize(
+    ("claim", "evidence", "told"),
+    [
+        ("दिल्ली में बाढ़ आई", "कल दिल्ली में भारी बाढ़ आई।", "the claim and the evidence can only"),
+        ("The flood hit Delhi.", "कल दिल्ली में भारी बाढ़ आई।", "the evidence can only be read letter"),
+        (
+            "埃菲尔铁塔位于巴黎",
+            "The tower is in Paris.",
+            "the claim can only be read letter by letter",
+        ),
+        ("Der Turm steht in Zürich.", "Łódź leży w Polsce, Rzeszów też.", None),
+        ("Japan (日本) is a country.", "Japan, 日本国, is in Asia, as is well known.", None),
+    ],
+)
+def test_a_language_that_is_not_known_is_told(
+    checker: FactChecker, claim: str, evidence: str, told: str | None
+) -> None:
+    verdict = checker.compare(Claim(claim), Document("d", evidence))
+    found = [one for one in verdict.evidence.warnings if "letter by letter" in one]
+    assert [told in one for one in found if told] == ([] if told is None else [True])
+    assert len(found) == (told is not None)
+
+
+def test_letters_that_look_alike_are_read_alike(checker: FactChecker) -> None:
+    claim = Claim("Official figures show that five firms filed in 1962.")
+    odd = claim.text.replace("ffi", "\ufb03").replace("fi", "\ufb01").replace("19", "\uff11\uff19")
+    assert odd != claim.text
+    plain, other = (checker.compare(claim, Document("d", text)) for text in (claim.text, odd))
+    assert other.probabilities == pytest.approx(plain.probabilities)
+    assert other.evidence.passages[0].passage.text == odd
 
 
 def test_a_claim_of_a_hundred_thousand_characters_is_refused(

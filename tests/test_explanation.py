@@ -168,19 +168,28 @@ def test_what_is_missing_is_said(
 OTHER = Document("other", "Port Bell is a small town on the coast. It has a harbour and two piers.")
 
 
+@pytest.mark.parametrize("picture", [None, "00.jpg", "01.png"])
 def test_a_picture_goes_with_the_last_passage_of_its_document(
-    checker: FactChecker, encoders: Encoders, photographs: Path, tmp_path: Path
+    checker: FactChecker,
+    encoders: Encoders,
+    photographs: Path,
+    tmp_path: Path,
+    picture: str | None,
 ) -> None:
     claim = replace(CLAIM, image=photographs / "00.jpg")
     leading = replace(SHORT, image=photographs / "00.jpg", ocr="PORT BELL")
-    index = EvidenceIndex.build([leading, OTHER], tmp_path / "both", encoders)
+    other = OTHER
+    if picture is not None:
+        other = replace(OTHER, image=photographs / picture, ocr="A PIER")
+    index = EvidenceIndex.build([leading, other], tmp_path / "both", encoders)
     verdict = checker.check(claim, index, explain=True)
     assert [cited.passage.document_id for cited in verdict.evidence.passages] == ["short", "other"]
     assert verdict.image_relation is not None
     assert verdict.explanation is not None
     first, second, *_ = verdict.explanation.removals
     assert (first.removed, second.removed) == ("passage 1", "passage 2")
-    for removal, kept in ((first, OTHER), (second, leading)):
+    # What is left is as if the other had never been there, its picture among it.
+    for removal, kept in ((first, other), (second, leading)):
         index = EvidenceIndex.build([kept], tmp_path / kept.id, encoders)
         alone = checker.check(claim, index)
         assert removal.label is alone.label

@@ -9,6 +9,7 @@ import typer
 from factcheck.cli import options
 from factcheck.cli.claims import (
     STANDARD_INPUT,
+    asked_of,
     is_list,
     read_standard_input,
     require_picture,
@@ -96,10 +97,12 @@ def check(
             )
         numbers = [number for number in range(1, len(claims) + 1) if number not in failed]
         entries: dict[int, object] = {
-            number: {"claim": number, "error": problem} for number, problem in failed.items()
+            number: {"claim": number, **asked_of(claims[number - 1]), "error": problem}
+            for number, problem in failed.items()
         }
         for number, verdict in zip(numbers, verdicts, strict=True):
-            entries[number] = verdict.to_dict()
+            asked = {"claim": number, **asked_of(claims[number - 1])}
+            entries[number] = asked | verdict.to_dict()
             for warning in verdict.evidence.warnings:
                 report.warn(f"claim {number}: {warning}")
         report.finish([entries[number] for number in sorted(entries)])
@@ -128,7 +131,7 @@ def check(
             report.show(lambda console: write_verdict(console, one, verdict, seconds))  # noqa: B023
             for warning in verdict.evidence.warnings:
                 report.warn(f"claim {number}: {warning}" if is_file else warning)
-            report.finish(verdict.to_dict())
+            report.finish(asked_of(one) | verdict.to_dict())
     _require_all(failed, len(several))
 
 

@@ -77,6 +77,12 @@ def read_standard_input() -> "str | list[Claim]":
     return _decode(first + stream.read(_MOST_BYTES), "standard input").strip()
 
 
+def asked_of(claim: "Claim") -> dict[str, str | None]:
+    """What a verdict in JSON is of: `claim_text` and `claim_image`."""
+    image = None if claim.image is None else str(claim.image)
+    return {"claim_text": claim.text, "claim_image": image}
+
+
 def require_picture(path: Path | None) -> None:
     """Make sure that a picture named on the command line can be read.
 

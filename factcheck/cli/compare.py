@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from factcheck.cli import options
-from factcheck.cli.claims import STANDARD_INPUT, read_text, require_picture
+from factcheck.cli.claims import STANDARD_INPUT, asked_of, read_text, require_picture
 from factcheck.cli.output import Report
 from factcheck.errors import UsageError
 
@@ -70,4 +70,4 @@ def compare(
     report.show(lambda console: write_verdict(console, asked, verdict, seconds))
     for warning in verdict.evidence.warnings:
         report.warn(warning)
-    report.finish(verdict.to_dict())
+    report.finish(asked_of(asked) | verdict.to_dict())

@@ -61,6 +61,9 @@ def search(
     )
     with EvidenceIndex.open(index, encoders, exact=exact) as opened:
         hits = opened.search(Claim(text, image), k, settings, policy)
+        nothing = None if hits else opened.nothing_left(policy)
+    if nothing is not None:
+        report.warn(nothing)
     report.show(lambda console: _write_hits(console, hits))
     report.finish([hit.to_dict() for hit in hits])
 

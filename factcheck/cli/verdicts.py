@@ -1,5 +1,6 @@
 """A verdict as a person reads it; colour adds nothing that the words do not say."""
 
+import math
 from typing import TYPE_CHECKING
 
 from factcheck.cli.output import visible
@@ -14,6 +15,7 @@ from factcheck.records import (
     Search,
     TextRelation,
     Verdict,
+    text_relation_of,
 )
 
 if TYPE_CHECKING:
@@ -41,6 +43,11 @@ _SAYS = {
     TextRelation.INSUFFICIENT: "Leaves the claim open",
     TextRelation.REFUTE: "Contradicts the claim",
 }
+_WOULD = {
+    TextRelation.SUPPORT: "support the claim",
+    TextRelation.INSUFFICIENT: "leave the claim open",
+    TextRelation.REFUTE: "contradict the claim",
+}
 _SHORT_HASH = 12
 # Less does not show in percent with a decimal.
 _SHOWN = 0.0005
@@ -48,6 +55,13 @@ _SHOWN = 0.0005
 
 def in_words(verdict: Verdict) -> str:
     """What a verdict means, in one sentence."""
+    likeliest = max(verdict.text_relation, key=verdict.text_relation.__getitem__)
+    if likeliest is not text_relation_of(verdict.label):
+        # What the text is likeliest to say is divided between two labels by the pictures.
+        return (
+            f"The evidence is likelier to {_WOULD[likeliest]}, but it is open whether it shows the "
+            "same picture, and no label is likelier than this one."
+        )
     sentence = _TEXTS[verdict.label]
     if sentence.endswith("."):
         return sentence
@@ -60,10 +74,15 @@ def in_words(verdict: Verdict) -> str:
 
 def _why(decision: Decision) -> str:
     """Why no label is given at an error rate."""
-    rate = f"at most {decision.max_error:.1%} wrong labels"
+    rate = f"at most {_percent(decision.max_error)} wrong labels"
     if decision.threshold is None:
         return f"{rate} cannot be promised at all."
     return f"for {rate} it would have to be above {decision.threshold:.1%}."
+
+
+def _percent(rate: float) -> str:
+    """A rate as it was asked for."""
+    return f"{rate:.1%}" if math.isclose(rate, round(rate, 3)) else f"{100 * rate:.10g}%"
 
 
 def _sources(search: Search) -> str:
@@ -244,7 +263,10 @@ def _passage_place(cited: CitedPassage) -> list[str]:
     passage = cited.passage
     score = f"score {cited.score:.3f}"
     place = f"[{passage.document_id}], characters {passage.start}-{passage.end}"
-    return [*_lines(cited.title, [place, score, cited.date], cited.url), *_said(cited)]
+    lines = _lines(cited.title, [place, score, cited.date], cited.url)
+    if cited.copies:
+        lines.append(f"also in {visible(', '.join(cited.copies))}")
+    return [*lines, *_said(cited)]
 
 
 def _said(cited: CitedPassage) -> list[str]:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from factcheck import pictures
+from factcheck.characters import legible
 from factcheck.encoders import image as image_module
 from factcheck.encoders import text as text_module
 from factcheck.encoders.cache import EncodingCache
@@ -116,6 +117,7 @@ class Encoders:
         Returns:
             (N, D) float32, rows of unit length.
         """
+        texts = list(map(legible, texts))
         return self._each_once(
             texts,
             self._keys(lambda: self.text.identity, (text.encode() for text in texts)),
@@ -135,7 +137,7 @@ class Encoders:
         Returns:
             (N, D) float32, rows of unit length.
         """
-        return self.text.encode(texts, precision="auto")
+        return self.text.encode(list(map(legible, texts)), precision="auto")
 
     def relations(
         self, pairs: Sequence[tuple[str, str]], on_progress: Progress | None = None
@@ -153,6 +155,7 @@ class Encoders:
         if self.relation is None:
             return np.zeros((len(pairs), 0), dtype=np.float32)
         relation = self.relation
+        pairs = _legible_pairs(pairs)
         return self._each_once(
             pairs,
             self._keys(
@@ -185,6 +188,7 @@ class Encoders:
         if relation is None or relation.relevance is None:
             raise UsageError("no text relation encoder that tells relevance was loaded")
         relevance = relation.relevance
+        pairs = _legible_pairs(pairs)
         return self._each_once(
             pairs,
             self._keys(
@@ -375,6 +379,10 @@ class Encoders:
             transformer_settings(self.relation.network.body.config),
             tokenizer_settings(self.relation.tokenizer),
         )
+
+
+def _legible_pairs(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [(legible(claim), legible(passage)) for claim, passage in pairs]
 
 
 def _hashes(paths: Sequence[str | Path | None]) -> list[tuple[str | None, str | None]]:

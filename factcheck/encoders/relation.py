@@ -324,6 +324,60 @@ class RelationEncoder:
                 least = end if least is None else min(least, end)
         return least
 
+    def passages_read(self, claim: str, passages: Sequence[str]) -> list[int | None]:
+        """How far passages are read beside a claim, for the longer of the two is cut.
+
+        Args:
+            claim: The claim.
+            passages: What is read beside it.
+
+        Returns:
+            For each so many of its characters; None where it is read to its end.
+        """
+        longest = self.config.max_tokens
+        limit = _characters_read(longest)
+        read: list[int | None] = [None] * len(passages)
+        if not passages:
+            return read
+        claim, cut = claim[:limit], [passage[:limit] for passage in passages]
+        whole = self.tokenizer([claim] * len(cut), cut, verbose=False)["input_ids"]
+        for place, passage in enumerate(cut):
+            if len(whole[place]) <= longest and len(passage) == len(passages[place]):
+                continue
+            tokens = self.tokenizer(
+                claim,
+                passage,
+                truncation="longest_first",
+                max_length=longest,
+                return_offsets_mapping=True,
+            )
+            sides = tokens.sequence_ids(0)
+            ends = [
+                end
+                for (_, end), side in zip(tokens["offset_mapping"], sides, strict=True)
+                if side == 1
+            ]
+            end = max(ends, default=0)
+            if passages[place][end:].strip():
+                read[place] = end
+        return read
+
+    def spelt_out(self, text: str) -> float:
+        """The share of a text's letters that are read one by one or not at all, in [0, 1].
+
+        A tokenizer knows the words of the languages that it was made for, and of others letters.
+        """
+        text = text[: _characters_read(self.config.max_tokens)]
+        tokens = self.tokenizer(
+            text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
+        )
+        in_all = alone = 0
+        for token, (start, end) in zip(tokens["input_ids"], tokens["offset_mapping"], strict=True):
+            letters = sum(map(str.isalpha, text[start:end]))
+            in_all += letters
+            alone += letters if letters == 1 or token == self.tokenizer.unk_token_id else 0
+        return alone / in_all if in_all else 0.0
+
     @property
     def _device(self) -> torch.device:
         return next(self.network.parameters()).device

@@ -3,7 +3,6 @@
 Sentence vectors blur exactly these, and they are what a false claim changes.
 """
 
-import unicodedata
 from collections.abc import Set
 from difflib import SequenceMatcher
 from functools import lru_cache
@@ -12,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 import regex
 
-from factcheck.characters import visible
+from factcheck.characters import legible, visible
 
 SIGNALS = (
     "claim_coverage",
@@ -53,8 +52,8 @@ _NEGATIONS = frozenset(
 
 
 def _as_written(text: str) -> str:
-    """A text whose words are the same however its letters are composed."""
-    return text if text.isascii() else unicodedata.normalize("NFC", visible(text))
+    """A text whose words are the same however its characters are written."""
+    return legible(visible(text))
 
 
 def _content(words: list[str]) -> set[str]:

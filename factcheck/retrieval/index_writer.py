@@ -31,7 +31,7 @@ from factcheck.retrieval.segment import OpenSegment
 from factcheck.retrieval.segment_documents import SegmentDocuments
 from factcheck.retrieval.segment_files import file_entry
 from factcheck.retrieval.segment_plan import SegmentPlan
-from factcheck.retrieval.segment_writer import SegmentWriter
+from factcheck.retrieval.segment_writer import IN_CORPUS, SegmentWriter
 from factcheck.retrieval.tally import Tally
 
 _LIBRARIES = (
@@ -145,12 +145,19 @@ class IndexWriter:
         with ExitStack() as open_ones:
             own: list[SegmentDocuments] = []
 
-            def taken(document_id: str) -> bool:
+            def has(some: Iterable[SegmentDocuments], document_id: str) -> bool:
                 return any(
                     one.counts(row)
-                    for one in (*(() if document_id in again else others), *own)
+                    for one in some
                     for row in one.metadata.rows_of([document_id]).values()
                 )
+
+            def taken(document_id: str) -> str | None:
+                if has(own, document_id):
+                    return IN_CORPUS
+                if document_id not in again and has(others, document_id):
+                    return "the index has a document, which --replace would replace, with its id"
+                return None
 
             while True:
                 names = [*(one.entry for one in others), *written]

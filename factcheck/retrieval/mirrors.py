@@ -14,11 +14,23 @@ from urllib.parse import unquote
 _BY_NAME = (".translate.goog", ".cdn.ampproject.org")
 
 # The page's address stands behind the host's name.
-_ARCHIVES = ("archive.today", "archive.ph", "archive.is", "archive.li", "archive.md", "archive.vn")
-_TRANSLATORS = ("translate.google.com", "webcache.googleusercontent.com")
-_AMP = ("google.com", "www.google.com", "cdn.ampproject.org")
-_WEB_ARCHIVES = ("web.archive.org", "archive.org", "www.archive.org")
-_BY_ADDRESS = frozenset((*_WEB_ARCHIVES, *_ARCHIVES, *_TRANSLATORS, *_AMP, "archive.fo"))
+_ARCHIVES = (
+    *("archive.today", "archive.ph", "archive.is", "archive.li", "archive.md", "archive.vn"),
+    *("archive.fo", "megalodon.jp", "www.megalodon.jp", "archive.wikiwix.com"),
+)
+_WEB_ARCHIVES = (
+    *("web.archive.org", "archive.org", "www.archive.org", "wayback.archive.org"),
+    *("web-beta.archive.org", "wayback.archive-it.org", "arquivo.pt", "www.webarchive.org.uk"),
+    "webarchive.nationalarchives.gov.uk",
+)
+_AMP = ("cdn.ampproject.org", "bing.com", "www.bing.com")
+_TRANSLATORS = (
+    *("webcache.googleusercontent.com", "translate.googleusercontent.com"),
+    *("translate.yandex.com", "translate.yandex.ru", "www.microsofttranslator.com"),
+)
+_BY_ADDRESS = frozenset((*_ARCHIVES, *_WEB_ARCHIVES, *_AMP, *_TRANSLATORS))
+# Google has names in every country.
+_GOOGLE = re.compile(r"(?:www\.|translate\.)?google\.[a-z]{2,3}(?:\.[a-z]{2})?")
 
 # Browsers do not read control characters and spaces around an address, and lines within it.
 _AROUND = "".join(map(chr, range(33)))
@@ -29,15 +41,12 @@ _ADDRESS = re.compile(r"https?:/", re.IGNORECASE)
 # Their addresses may do without a scheme: /web/20200102030405/example.org/page, /amp/s/example.org,
 # /newest/example.org, translate?u=example.org, search?q=cache:AbCdEfGhIjK:example.org+words.
 _WITHOUT_SCHEME = (
-    (frozenset(_WEB_ARCHIVES), re.compile(r"/web/[^/]*/")),
-    (frozenset(_AMP), re.compile(r"/(?:amp|[ciav])/(?:s/)?")),
-    (
-        frozenset((*_ARCHIVES, "archive.fo")),
-        re.compile(r"/(?:newest|oldest|[0-9][0-9.-]{3,}|o/[A-Za-z0-9]+)/"),
-    ),
-    (frozenset(_TRANSLATORS), re.compile(r"[^?]*\?(?:.*&)?(?:u=|q=cache:(?:[\w-]{8,16}:)?)")),
+    re.compile(r"(?:/web|/wayback|/[0-9]+|/all|/ukgwa)?/[0-9][0-9]{3}[^/]*/"),
+    re.compile(r"/(?:newest|oldest|o/[A-Za-z0-9]+)/"),
+    re.compile(r"/web/[^/]*/"),
+    re.compile(r"/(?:amp|[ciav])/(?:s/)?"),
+    re.compile(r"[^?]*\?(?:.*&)?(?:u=|url=|a=|q=cache:(?:[\w-]{8,16}:)?)"),
 )
-
 _NEXT = re.compile("[+& ]")
 
 # An archive of a translation of an archive is looked through; a tower of them is somebody's game.
@@ -53,7 +62,7 @@ def as_browsers_read(url: str) -> str:
 
 def carries_addresses(host: str) -> bool:
     """Whether pages of a host may be copies of others, named behind the host in their addresses."""
-    return host in _BY_ADDRESS
+    return host in _BY_ADDRESS or _GOOGLE.fullmatch(host) is not None
 
 
 def name_within(host: str) -> str | None:
@@ -96,18 +105,18 @@ def hosts_within(url: str | None, host_of: Callable[[str | None], str | None]) -
             hosts.append(site)
         if not carries_addresses(host):
             break
-        rest = _behind(rest, host)
+        rest = _behind(rest)
     return hosts
 
 
-def _behind(url: str, host: str) -> str:
+def _behind(url: str) -> str:
     """The address that stands behind the host of an archive's, empty without one."""
     # As the value of a parameter it is encoded.
     path = unquote(_HOST.sub("", url, count=1))
     if (found := _ADDRESS.search(path)) is not None:
         return path[found.start() :]
-    for hosts, before in _WITHOUT_SCHEME:
-        if host in hosts and (start := before.match(path)) is not None:
+    for before in _WITHOUT_SCHEME:
+        if (start := before.match(path)) is not None:
             # What else is asked for may follow the page at once.
             return _NEXT.split(path[start.end() :], maxsplit=1)[0]
     return ""

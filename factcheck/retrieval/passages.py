@@ -16,6 +16,10 @@ OVERLAP_SENTENCES = 1
 _WINDOW = 2000
 _PARAGRAPH_BREAK = re.compile(r"(?>\r\n|[\r\n])[^\S\r\n]*+[\r\n]")
 _SPACE = re.compile(r"\s+")
+# Full stops of Chinese, Japanese, Hindi, Arabic and Urdu, which the splitter does not know.
+_STOPS = re.compile(
+    "[\u3002\uff01\uff1f\u0964\u0965\u061f\u06d4]+[\u300d\u300f\u201d\u2019)\uff09\u3011]*"
+)
 
 
 class _Span(NamedTuple):
@@ -103,7 +107,11 @@ def _sentences(text: str) -> Iterator[_Span]:
             # when it is all there is.
             end = starts.pop() if len(starts) > 1 else _last_space(text, position, end)
         for start, following in zip(starts, [*starts[1:], end], strict=True):
-            yield _tight(text, start, following)
+            for stop in _STOPS.finditer(text, start, following):
+                yield _tight(text, start, stop.end())
+                start = _skip_space(text, stop.end())
+            if start < following:
+                yield _tight(text, start, following)
         position = _skip_space(text, end)
 
 

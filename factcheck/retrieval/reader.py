@@ -72,6 +72,14 @@ class IndexReader:
             for segment in self._segments
         )
 
+    def nothing_left(self, policy: SourcePolicy) -> str | None:
+        """A sentence on why nothing can be found; None where something may be."""
+        if self.may_find(policy):
+            return None
+        if not len(self):
+            return f"{self.folder}: the index is empty"
+        return f"{self.folder}: no document is left to look at: all are blocked, or came too late"
+
     def nearest(
         self, vectors: np.ndarray, k: int, policy: SourcePolicy = ANY_SOURCE
     ) -> list[Ranking]:

@@ -45,6 +45,10 @@ _PICTURES = "pictures.jsonl"
 _DOCUMENTS = "documents.sha256"
 
 
+IN_CORPUS = "another one before it has its id"
+"""Who has the id of a document where it is one of the same corpus."""
+
+
 @dataclass(frozen=True)
 class _Pictured:
     """The picture that a document came with."""
@@ -70,13 +74,13 @@ class SegmentWriter:
         self._documents = hashlib.sha256()
 
     def write(
-        self, documents: Iterator[tuple[int, Document]], taken: Callable[[str], bool]
+        self, documents: Iterator[tuple[int, Document]], taken: Callable[[str], str | None]
     ) -> Segment | None:
         """Write documents until there are no more or the segment is full.
 
         Args:
             documents: Documents with their numbers in the corpus, from 1.
-            taken: Whether an id is one of another segment's.
+            taken: Who has an id that is one of another segment's, in words; None for any other.
 
         Returns:
             The segment; None when there were no documents.
@@ -109,7 +113,7 @@ class SegmentWriter:
         self,
         metadata: MetadataWriter,
         documents: Iterator[tuple[int, Document]],
-        taken: Callable[[str], bool],
+        taken: Callable[[str], str | None],
     ) -> list[_Pictured]:
         """Store documents and the borders of their passages; those with a picture come back."""
         plan = self._plan
@@ -121,15 +125,13 @@ class SegmentWriter:
             digest = document_digest(document, borders)
             self._documents.update(digest)
             with writing(self._index):
-                row = None
-                if not taken(document.id):
+                row, other = None, taken(document.id)
+                if other is None:
                     row = metadata.add_document(
                         document, borders, host_of(document.url), digest, sketch(document.text)
                     )
             if row is None:
-                raise InvalidInputError(
-                    f"document {number}: another one before it has its id, '{document.id}'"
-                )
+                raise InvalidInputError(f"document {number}: {other or IN_CORPUS}, '{document.id}'")
             if document.image is not None:
                 pictured.append(_Pictured(row, document.id, Path(realpath(document.image))))
             plan.on_progress("documents", number, None)

@@ -156,7 +156,12 @@ def test_a_claim_that_nothing_is_found_for_does_not_cost_the_others_their_verdic
     found = command(*base, "--json")
     assert found.code == 7
     first, second, third = found.envelope["result"]
-    assert second == {"claim": 2, "error": why}
+    asked = {"claim_text": "Then there was not this.", "claim_image": None}
+    assert second == {"claim": 2, **asked, "error": why}
+    assert [(one["claim"], one["claim_text"]) for one in (first, third)] == [
+        (1, CLAIM),
+        (3, "Maps are shown."),
+    ]
     for verdict, document in ((first, "bridge"), (third, "museum")):
         passages = Verdict.from_dict(verdict).evidence.passages
         assert passages[0].passage.document_id == document
@@ -172,7 +177,8 @@ def test_a_claim_that_nothing_is_found_for_does_not_cost_the_others_their_verdic
     write_lines(path, [{"claim": "Xyzzy."}])
     nothing = command(*base, "--json")
     assert nothing.code == 7
-    assert nothing.envelope["result"] == [{"claim": 1, "error": why}]
+    asked = {"claim_text": "Xyzzy.", "claim_image": None}
+    assert nothing.envelope["result"] == [{"claim": 1, **asked, "error": why}]
     assert command(*base).out == ""
 
 
@@ -288,6 +294,8 @@ def test_cannot_tell(
     assert "Verdict cannot tell" in words
     assert f"Most likely {verdict.label}" in words
     assert "at most 0.1% wrong labels cannot be promised at all" in words
+    words = " ".join(command("check", CLAIM, *given, "--max-error", "0.00005").out.split())
+    assert "at most 0.005% wrong labels cannot be promised at all" in words
     words = " ".join(command("check", CLAIM, *given, "--max-error", "0.02").out.split())
     assert "for at most 2.0% wrong labels it would have to be above" in words
     given_label = command("check", CLAIM, *given, "--max-error", "0.9").out

@@ -8,11 +8,13 @@ from factcheck import Claim, Verdict
 from factcheck.cli.verdicts import write_verdict
 from factcheck.records import (
     CitedImage,
+    CitedPassage,
     Decision,
     Evidence,
     Explanation,
     KeySentence,
     Label,
+    Passage,
     Removal,
     Search,
     TextRelation,
@@ -79,6 +81,31 @@ def test_what_sources_were_kept_out_is_told() -> None:
         told = words(replace(plain, search=search)).replace("> ", "")
         assert said in told
     assert "Sources" not in words(replace(plain, search=Search(("dense",), 0)))
+
+
+def test_a_label_that_two_others_share_the_way_to_is_told_as_what_it_is() -> None:
+    relation = {
+        TextRelation.SUPPORT: 0.5,
+        TextRelation.INSUFFICIENT: 0.08,
+        TextRelation.REFUTE: 0.42,
+    }
+    divided = Verdict.from_factors(relation, 0.5, Evidence(), "0" * 64)
+    assert divided.label is Label.REFUTE
+    said = words(divided)
+    assert "contradicts the claim" not in said
+    assert "The evidence is likelier to support the claim, but it is open whether" in said
+    plain = words(Verdict.from_factors(relation, 0.01, Evidence(), "0" * 64))
+    assert "The evidence supports the claim in words, and shows another picture." in plain
+
+
+def test_copies_of_a_passage_are_named() -> None:
+    passage = Passage("wire", 0, 3, "It.")
+    cited = CitedPassage(passage, 0.9, copies=("paper", "site"))
+    relation = dict.fromkeys(TextRelation, 1 / 3)
+    evidence = Evidence((cited, replace(cited, copies=())))
+    said = words(Verdict.from_factors(relation, None, evidence, "0" * 64))
+    assert said.count("also in") == 1
+    assert "also in paper, site" in said
 
 
 def test_an_address_is_shown_to_its_end() -> None:

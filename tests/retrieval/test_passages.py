@@ -8,7 +8,7 @@ import pytest
 
 from factcheck.errors import UsageError
 from factcheck.records import Document
-from factcheck.retrieval import split_passages
+from factcheck.retrieval import split_passages, split_sentences
 
 _PARTS = [
     *"ab AB.!?\"'()[]\t,;:-1\u201c\u201d\u2018\u2019\u00e9\U0001f600\u6587\u3002\u0964\u200b\0",
@@ -83,6 +83,24 @@ def test_a_short_text_is_one_passage() -> None:
 def test_abbreviations_decimals_and_quotes_do_not_end_a_sentence(text: str) -> None:
     passages = split_passages(Document("d", f"{text} Then it ended."), max_characters=len(text))
     assert [passage.text for passage in passages] == [text, "Then it ended."]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("\u662f\u7684\u3002\u5730\u9707\uff01\u771f\u7684\uff1f", 3),
+        ("\u300c\u662f\u7684\u3002\u300d\u5730\u9707\u3002", 2),
+        ("\u0926\u093f\u0932\u094d\u0932\u0940 \u092e\u0947\u0902\u0964 \u0915\u0932\u0964", 2),
+        ("\u0647\u0644\u061f \u0646\u0639\u0645.", 2),
+    ],
+)
+def test_the_full_stops_of_other_scripts_end_a_sentence(text: str, sentences: int) -> None:
+    spans = split_sentences(text)
+    assert len(spans) == sentences
+    together = "".join(text[start:end] for start, end in spans)
+    assert together.replace(" ", "") == text.replace(" ", "")
+    passages = split_passages(Document("d", text * 40), 30, 0)
+    assert all(passage.text[-1] in "\u3002\uff01\uff1f\u300d\u0964\u061f." for passage in passages)
 
 
 def test_a_wrapped_line_does_not_end_a_sentence_and_a_blank_line_does() -> None:

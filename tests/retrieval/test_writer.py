@@ -106,7 +106,9 @@ def test_a_document_is_added_once_or_replaced(
     documents: list[Document], copy: Path, encoders: Encoders
 ) -> None:
     index = EvidenceIndex.open(copy, encoders)
-    with pytest.raises(InvalidInputError, match="document 2: another one before it has its id"):
+    with pytest.raises(
+        InvalidInputError, match=r"document 2: the index has .*--replace .* with its id, 'coffee'"
+    ):
         index.add([Document("new", "New text."), documents[1]])
     assert EvidenceIndex.open(copy, encoders).manifest == index.manifest
     changed = replace(documents[1], text="Coffee became cheaper.")
