@@ -118,6 +118,26 @@ class CopyReadoutTraining(Settings):
     seed: int = 0
 
 
+class TreesTraining(Settings):
+    """How the boosted trees beside a fusion head are grown (`training.trees`).
+
+    Attributes:
+        trees: How many for each text relation.
+        learning_rate: How much each adds.
+        leaves: Of a tree, at most.
+        least_examples: Examples in a leaf, at least.
+        examples: Share of the examples that a tree is grown on.
+        features: Share of the numbers that a split is chosen from.
+    """
+
+    trees: int = Field(400, ge=1, le=5000)
+    learning_rate: float = Field(0.02, gt=0, le=1)
+    leaves: int = Field(15, ge=2, le=1024)
+    least_examples: int = Field(40, ge=1)
+    examples: float = Field(0.5, gt=0, le=1)
+    features: float = Field(0.15, gt=0, le=1)
+
+
 class FusionTraining(Settings):
     """A training run of the fusion head (`training.fusion`).
 
@@ -144,6 +164,8 @@ class FusionTraining(Settings):
         teachers: Checkpoint folders of heads, relative to the working directory, from whose mean
             this one learns beside the truth (`training.fusion_teachers`); none without it.
         taught: The teachers' share in the loss.
+        trees: Boosted trees that are asked beside the head; none without it. What they count for is
+            chosen by likelihood on the validation rows that calibration is fitted on.
         calibration_share: Share of the validation rows that calibration alone is fitted on; it is
             fitted on those of early stopping, too.
         conformal_share: Share of them that is kept back for `--max-error`; early stopping uses what
@@ -170,9 +192,18 @@ class FusionTraining(Settings):
     distractors: float = Field(0.2, ge=0, le=1)
     teachers: list[Path] = Field(default_factory=list)
     taught: float = Field(0.7, gt=0, le=1)
+    trees: TreesTraining | None = None
     calibration_share: float = Field(0.33, gt=0, lt=1)
     conformal_share: float = Field(0.33, ge=0, lt=1)
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _trees_can_be(self) -> Self:
+        if self.trees is not None and self.relation_encoder is None:
+            raise ValueError("trees read what a text relation encoder says, and there is none")
+        if self.trees is not None and "comparisons" in self.head.without:
+            raise ValueError("trees read the comparisons that the head is to do without")
+        return self
 
     @model_validator(mode="after")
     def _rows_to_stop_by(self) -> Self:

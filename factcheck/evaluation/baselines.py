@@ -17,8 +17,7 @@ import numpy as np
 
 from factcheck.encoders.image import pool
 from factcheck.errors import InvalidInputError
-from factcheck.fusion.inputs import FusionInputs
-from factcheck.fusion.run import document_relation_logits
+from factcheck.fusion.inputs import FusionInputs, document_relation_logits
 from factcheck.fusion.signals import SIGNALS
 from factcheck.records import LABELS
 

@@ -1,6 +1,7 @@
 """Checkpoints of the fusion head: a folder of safetensors and JSON, never pickle.
 
 model.safetensors   weights, fp16
+trees.safetensors   boosted trees that are asked beside the head; only where there are any
 config.json         shape, the encoders it was trained on, how documents are cut
 labels.json         the order of the outputs
 calibration.json    temperatures and biases
@@ -13,15 +14,17 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import torch
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from factcheck.encoders.weights import in_half_precision, require_finite
 from factcheck.errors import InvalidInputError, MissingResourceError, RunError
 from factcheck.fusion.calibration import Calibration
 from factcheck.fusion.head import FusionHead
+from factcheck.fusion.trees import FILE as TREES
+from factcheck.fusion.trees import Trees, TreesBeside, counted_width
 from factcheck.records import LABELS, TEXT_RELATIONS
 from factcheck.settings import FusionHeadSettings, PassageSettings, Settings, first_problem
 
@@ -63,6 +66,8 @@ class CheckpointConfig(Settings):
         image_encoder: The image encoder.
         relation_encoder: The text relation encoder, its dimension that of its packed encodings;
             None where the head reads none.
+        trees_share: What boosted trees count for beside the head, in the text relation
+            (`fusion.trees`); None without any.
         image_tokens: Tokens of a picture; of the largest that an image encoder takes, 2,048 pixels
             a side, there are 4,096.
     """
@@ -73,7 +78,14 @@ class CheckpointConfig(Settings):
     text_encoder: EncoderIdentity
     image_encoder: EncoderIdentity
     relation_encoder: EncoderIdentity | None = None
+    trees_share: float | None = Field(None, ge=0, le=1, allow_inf_nan=False)
     image_tokens: int = Field(ge=1, le=4096)
+
+    @model_validator(mode="after")
+    def _trees_can_be(self) -> Self:
+        if self.trees_share is not None and self.relation_encoder is None:
+            raise ValueError("trees read what a text relation encoder says, and there is none")
+        return self
 
 
 class Labels(Settings):
@@ -97,12 +109,14 @@ class Checkpoint:
         config: Its configuration.
         calibration: Its calibration.
         sha256: Hash of everything that a verdict depends on: weights, encoders, calibration.
+        trees: What is asked beside the head; None where nothing is.
     """
 
     head: FusionHead
     config: CheckpointConfig
     calibration: Calibration
     sha256: str
+    trees: TreesBeside | None = None
 
 
 def build_head(config: CheckpointConfig) -> FusionHead:
@@ -173,11 +187,20 @@ def load_checkpoint(name: str | Path = EMBEDDED) -> Checkpoint:
         raise InvalidInputError(f"{path}: not a safetensors file ({error})") from error
     except (AssertionError, ValueError, RuntimeError) as error:
         raise InvalidInputError(f"{folder / 'config.json'}: impossible shape ({error})") from error
-    return Checkpoint(head.eval(), config, calibration, _hash(folder))
+    beside = None
+    if config.trees_share is not None:
+        trees = Trees.load(folder / TREES, counted_width(config.head.passages))
+        beside = TreesBeside(trees, config.trees_share)
+    return Checkpoint(head.eval(), config, calibration, _hash(folder, beside is not None), beside)
 
 
 def save_checkpoint(
-    folder: Path, head: FusionHead, config: CheckpointConfig, calibration: Calibration, card: str
+    folder: Path,
+    head: FusionHead,
+    config: CheckpointConfig,
+    calibration: Calibration,
+    card: str,
+    trees: Trees | None = None,
 ) -> Checkpoint:
     """Write a checkpoint folder, whole or not at all, and load it.
 
@@ -195,6 +218,8 @@ def save_checkpoint(
             new = Path(temporary) / "new"
             new.mkdir()
             save_file(weights, new / "model.safetensors")
+            if trees is not None:
+                trees.save(new / TREES)
             (new / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
             (new / "labels.json").write_text(Labels().model_dump_json(indent=2) + "\n")
             calibration.save(new / "calibration.json")
@@ -251,10 +276,11 @@ def _check_shapes(path: Path, head: FusionHead, found: dict[str, tuple[int, ...]
         raise InvalidInputError(f"{path}: the weights have {extra[0]}, which config.json does not")
 
 
-def _hash(folder: Path) -> str:
+def _hash(folder: Path, trees: bool) -> str:
     """Hash of weights, configuration and calibration; the card does not change a verdict."""
     digest = hashlib.sha256()
-    for name in ("model.safetensors", "config.json", "labels.json", "calibration.json"):
+    names = ("model.safetensors", "config.json", "labels.json", "calibration.json")
+    for name in (*names, *((TREES,) if trees else ())):
         data = (folder / name).read_bytes()
         digest.update(json.dumps([name, len(data)]).encode() + data)
     return digest.hexdigest()

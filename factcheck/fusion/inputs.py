@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from factcheck.encoders import Encoders
+from factcheck.encoders.relation import document_logits, unpack
 from factcheck.fusion.signals import SIGNALS, lexical_signals
 
 
@@ -253,3 +254,16 @@ def best_first(claim_vector: np.ndarray, vectors: np.ndarray, count: int) -> np.
         count: How many at most.
     """
     return np.argsort(-(vectors @ claim_vector), kind="stable")[:count]
+
+
+def document_relation_logits(inputs: FusionInputs) -> np.ndarray | None:
+    """(N, 3) logits of the documents by the text relation encoder alone; None without one."""
+    if not inputs.relations.shape[-1]:
+        return None
+    read = unpack(inputs.relations)
+    logits: np.ndarray = document_logits(
+        torch.from_numpy(read.logits),
+        torch.from_numpy(read.salience),
+        torch.from_numpy(inputs.has_passage),
+    ).numpy()
+    return logits

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from factcheck.encoders.relation import document_logits, passage_weights, unpack
+from factcheck.encoders.relation import passage_weights, unpack
 from factcheck.errors import RunError
 from factcheck.fusion.calibration import Calibration
 from factcheck.fusion.checkpoint import Checkpoint
 from factcheck.fusion.head import FusionHead
 from factcheck.fusion.inputs import FusionInputs
+from factcheck.fusion.trees import TreesBeside, counted
 from factcheck.records import LABELS, TEXT_RELATIONS, TextRelation, label_probabilities
 
 
@@ -55,9 +56,15 @@ class RelationProbabilities:
 
 
 def relation_logits(
-    head: FusionHead, inputs: FusionInputs, batch_size: int = 256
+    head: FusionHead, inputs: FusionInputs, beside: TreesBeside | None = None, batch_size: int = 256
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The head's logits: (N, 3) of the text relation and (N,) of the same picture.
+    """Logits: (N, 3) of the text relation and (N,) of the same picture.
+
+    Args:
+        head: The head.
+        inputs: N examples.
+        beside: Trees that are asked for the text relation, too.
+        batch_size: Examples that the head sees at once.
 
     Raises:
         RunError: They are not finite: training went astray, or weights that are finite overflow.
@@ -76,12 +83,14 @@ def relation_logits(
     head.train(training)
     if not (np.isfinite(text).all() and np.isfinite(image).all()):
         raise RunError("the fusion head gave numbers that are not finite, which are no verdict")
+    if beside is not None and beside.share > 0:
+        text = beside.mixed(text, beside.trees.logits(counted(inputs)))
     return text, image
 
 
 def relation_probabilities(checkpoint: Checkpoint, inputs: FusionInputs) -> RelationProbabilities:
     """Run the head and calibrate both factors."""
-    text, image = relation_logits(checkpoint.head, inputs)
+    text, image = relation_logits(checkpoint.head, inputs, checkpoint.trees)
     return calibrated(checkpoint.calibration, text, image, inputs)
 
 
@@ -117,16 +126,3 @@ def _passages(calibration: Calibration, inputs: FusionInputs) -> tuple[np.ndarra
         np.where(present[..., None], probabilities, np.nan),
         np.where(present, weights, np.nan),
     )
-
-
-def document_relation_logits(inputs: FusionInputs) -> np.ndarray | None:
-    """(N, 3) logits of the documents by the text relation encoder alone; None without one."""
-    if not inputs.relations.shape[-1]:
-        return None
-    read = unpack(inputs.relations)
-    logits: np.ndarray = document_logits(
-        torch.from_numpy(read.logits),
-        torch.from_numpy(read.salience),
-        torch.from_numpy(inputs.has_passage),
-    ).numpy()
-    return logits

@@ -19,6 +19,7 @@ likelihood on one part of the validation rows; calibration (a temperature and bi
 factor, and for the text relation a power of how far its logits lie apart) was fitted on that and a
 second part, and a third is kept back for `--max-error`. Pairs of pictures that the image encoder
 leaves in doubt are compared point by point, too, and calibrated by how many places match.{taught}
+{beside}
 
 | | |
 | --- | --- |
@@ -67,6 +68,13 @@ _TAUGHT = """ Beside the
 truth it learnt from the mean of {heads} such heads."""
 
 
+_TREES = """
+Beside the head {trees} boosted trees for each text relation, grown on the same rows from what can
+be counted of the passages, are asked for the text relation; their share in its log-probabilities,
+chosen on the validation rows of calibration, is {share:g}.
+"""
+
+
 def fusion_card(settings: FusionTraining, config: CheckpointConfig, metrics: dict[str, Any]) -> str:
     """The card of a trained head.
 
@@ -81,6 +89,9 @@ def fusion_card(settings: FusionTraining, config: CheckpointConfig, metrics: dic
         seed=settings.seed,
         epoch=metrics["best_epoch"],
         taught=_TAUGHT.format(heads=len(settings.teachers)) if settings.teachers else "",
+        beside=""
+        if config.trees_share is None or settings.trees is None
+        else _TREES.format(share=config.trees_share, trees=settings.trees.trees),
         text_encoder=config.text_encoder.load,
         text_hash=config.text_encoder.sha256[:12],
         image_encoder=config.image_encoder.load,

@@ -12,7 +12,9 @@ truth, a head may learn from what others say (`fusion_teachers`).
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,13 +42,10 @@ from factcheck.fusion.checkpoint import (
     save_checkpoint,
 )
 from factcheck.fusion.head import FusionHead, Relations
-from factcheck.fusion.inputs import FusionBatch, FusionInputs
-from factcheck.fusion.run import (
-    calibrated,
-    document_relation_logits,
-    relation_logits,
-    relation_probabilities,
-)
+from factcheck.fusion.inputs import FusionBatch, FusionInputs, document_relation_logits
+from factcheck.fusion.run import calibrated, relation_logits, relation_probabilities
+from factcheck.fusion.trees import Trees, TreesBeside, counted
+from factcheck.records import TEXT_RELATIONS, Label, text_relation_of
 from factcheck.training.card import fusion_card
 from factcheck.training.distractors import with_distractors
 from factcheck.training.fusion_teachers import FusionTeachers, taught_loss
@@ -60,6 +59,7 @@ from factcheck.training.loop import (
     write_metrics,
 )
 from factcheck.training.run_log import append_row
+from factcheck.training.trees import best_share, grow_trees
 from factcheck.training_settings import FusionTraining
 
 if TYPE_CHECKING:
@@ -153,15 +153,31 @@ def train_fusion(
         head = build_head(config)
         if encoders.image.copies is not None:
             head.start_from(encoders.image.copies)
-        best = _fit(
-            head, encoders, train, stop, teachers, settings, out / "log.csv", accelerator, report
-        )
+        # Twice as many examples have a form with distractors as are read in it in an epoch.
+        share = min(1.0, 2 * settings.distractors)
+        distracted = with_distractors(train, encoders, settings.seed, share)
+        examples = _Collate(train, distracted, settings.distractors / share if share else 0.0)
+        best = _fit(head, examples, stop, teachers, settings, out / "log.csv", accelerator, report)
         if accelerator.is_main_process:
             # Weights are kept in half precision: what is calibrated must be what will be used.
             halves = in_half_precision(head.state_dict(), out / "checkpoint" / "model.safetensors")
             head.load_state_dict({key: w.float() for key, w in halves.items()})
-            calibration = _calibrate(head, calibrate, kept_back)
-            checkpoint = save_checkpoint(out / "checkpoint", head, config, calibration, "")
+            beside = None
+            if settings.trees is not None:
+                shown = (train.inputs, distracted)
+                trees = grow_trees(settings.trees, shown, train.relations, settings.seed)
+                beside = _weighed(trees, head, calibrate)
+                config = config.model_copy(update={"trees_share": beside.share})
+            calibration = _calibrate(head, beside, calibrate, kept_back)
+            save = partial(
+                save_checkpoint,
+                out / "checkpoint",
+                head,
+                config,
+                calibration,
+                trees=None if beside is None else beside.trees,
+            )
+            checkpoint = save("")
             metrics: dict[str, Any] = {
                 "rows": {"train": len(train), "val": len(validation)},
                 **best,
@@ -173,7 +189,7 @@ def train_fusion(
             for name, split in measured.items():
                 metrics[name] = measure(checkpoint, split)
             card = fusion_card(settings, config, metrics)
-            save_checkpoint(out / "checkpoint", head, config, calibration, card)
+            save(card)
             write_metrics(out, metrics)
     accelerator.wait_for_everyone()
     found: dict[str, Any] = json.loads((out / "metrics.json").read_text())
@@ -203,7 +219,9 @@ def require_rows(settings: FusionTraining, data: Path) -> dict[str, int]:
         rows = read_factify2(data, split) if split in splits else []
         if split == "test" and all(row.label is None for row in rows):
             continue
-        require_labels(data, split, rows)
+        labels = require_labels(data, split, rows)
+        if split == "train" and settings.trees is not None:
+            _require_each_relation(data / "train.csv", labels)
         counts[split] = len(rows)
     _require_rows_to_stop_by(data / "val.csv", counts["val"], settings)
     return counts
@@ -297,8 +315,7 @@ class _Collate:
 
 def _fit(
     head: FusionHead,
-    encoders: Encoders,
-    train: Split,
+    examples: "_Collate",
     stop: Split,
     teachers: FusionTeachers,
     settings: FusionTraining,
@@ -310,14 +327,12 @@ def _fit(
     from accelerate.utils import broadcast_object_list
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-    # Twice as many examples have a form with distractors as are read in it in an epoch.
-    share = min(1.0, 2 * settings.distractors)
-    distracted = with_distractors(train, encoders, settings.seed, share)
+    train = examples.split
     loader: DataLoader[Any] = DataLoader(
         range(len(train)),  # type: ignore[arg-type]
         batch_size=settings.batch_size,
         shuffle=True,
-        collate_fn=_Collate(train, distracted, settings.distractors / share if share else 0.0),
+        collate_fn=examples,
     )
     optimiser = torch.optim.AdamW(
         decayed_and_not(head.parameters(), settings.weight_decay), lr=settings.learning_rate
@@ -392,8 +407,17 @@ def _uncalibrated(head: FusionHead, split: Split) -> dict[str, float]:
     return {key: metrics[key] for key in ("weighted_f1", "negative_log_likelihood")}
 
 
-def _calibrate(head: FusionHead, split: Split, kept_back: Split) -> Calibration:
-    text, image = relation_logits(head, split.inputs)
+def _weighed(trees: Trees, head: FusionHead, split: Split) -> TreesBeside:
+    """Trees with what they count for beside a head."""
+    ours, _ = relation_logits(head, split.inputs)
+    theirs = trees.logits(counted(split.inputs))
+    return TreesBeside(trees, best_share(ours, theirs, split.relations))
+
+
+def _calibrate(
+    head: FusionHead, beside: TreesBeside | None, split: Split, kept_back: Split
+) -> Calibration:
+    text, image = relation_logits(head, split.inputs, beside)
     known = split.same_picture >= 0
     # A head that is to do without pictures is not told of them by their points either.
     places = None if "images" in head.without else split.inputs.matched_places[known]
@@ -407,7 +431,7 @@ def _calibrate(head: FusionHead, split: Split, kept_back: Split) -> Calibration:
     )
     if not len(kept_back):
         return fitted
-    found = calibrated(fitted, *relation_logits(head, kept_back.inputs), kept_back.inputs)
+    found = calibrated(fitted, *relation_logits(head, kept_back.inputs, beside), kept_back.inputs)
     conformal = Conformal.of(found.label, kept_back.labels)
     return fitted.model_copy(update={"conformal": conformal})
 
@@ -434,6 +458,14 @@ def _not_to_stop_by(rows: int, settings: FusionTraining) -> tuple[int, int]:
     """Of so many validation rows how many are kept back, and how many with those of calibration."""
     kept_back = round(rows * settings.conformal_share)
     return kept_back, kept_back + round(rows * settings.calibration_share)
+
+
+def _require_each_relation(path: Path, labels: Sequence[Label]) -> None:
+    missing = set(TEXT_RELATIONS) - set(map(text_relation_of, labels))
+    if missing:
+        raise InvalidInputError(
+            f"{path}: no row is of the text relation {min(missing)}, of which trees need some"
+        )
 
 
 def _require_rows_to_stop_by(path: Path, rows: int, settings: FusionTraining) -> None:

@@ -16,11 +16,12 @@ from factcheck.evaluation.splits import Split, encode_split
 from factcheck.evidence import Reading
 from factcheck.fusion.checkpoint import build_head, load_checkpoint, save_checkpoint
 from factcheck.fusion.head import Relations
+from factcheck.fusion.run import relation_probabilities
 from factcheck.pipeline import FactChecker
 from factcheck.settings import PassageSettings
 from factcheck.training import train
 from factcheck.training.distractors import with_distractors
-from factcheck.training.fusion import _calibrate, hide, relation_loss
+from factcheck.training.fusion import _calibrate, divide_validation, hide, relation_loss
 from factcheck.training.fusion_teachers import FusionTeachers, taught_loss
 from factcheck.training_settings import FusionTraining
 
@@ -92,6 +93,52 @@ def test_the_same_seed_gives_the_same_weights(
         load_checkpoint(tmp_path / "again/checkpoint"),
     )
     assert first.sha256 == again.sha256
+
+
+def test_trees_are_grown_beside_a_head(
+    run: Path,
+    tiny_image_encoder_folder: Path,
+    relation_encoder_folder: Path,
+    factify2_folder: Path,
+    encoders: Encoders,
+    tmp_path: Path,
+) -> None:
+    own = settings(tiny_image_encoder_folder, relation_encoder_folder, trees={"trees": 20})
+    metrics = train(own, factify2_folder, tmp_path / "run")
+    alone = load_checkpoint(run / "checkpoint")
+    beside = load_checkpoint(tmp_path / "run" / "checkpoint")
+    assert beside.trees is not None
+    assert beside.trees.trees.roots.shape == (20, 3)
+    card = (tmp_path / "run/checkpoint/README.md").read_text()
+    assert "Beside the head 20 boosted trees" in card
+    assert "boosted trees" not in (run / "checkpoint/README.md").read_text()
+    # The head is the one that it would have been without them.
+    for name, weights in alone.head.state_dict().items():
+        assert torch.equal(weights, beside.head.state_dict()[name])
+    assert metrics["test"]["text_relation_accuracy"] > 0.8
+    # What is calibrated is both together.
+    calibration = beside.calibration
+    assert calibration.conformal is not None
+    validation = encode_split(Reading(encoders, PassageSettings(), 3), factify2_folder, "val")
+    *_, kept_back = divide_validation(validation, own)
+    confidence = relation_probabilities(beside, kept_back.inputs).label.max(axis=1)
+    assert sorted(calibration.conformal.confidence) == pytest.approx(sorted(confidence))
+
+
+def test_rows_of_each_relation_are_needed_for_trees(
+    tiny_image_encoder_folder: Path,
+    relation_encoder_folder: Path,
+    factify2_folder: Path,
+    tmp_path: Path,
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(factify2_folder, data)
+    table = data / "train.csv"
+    table.write_text(table.read_text().replace("Refute", "Support_Text"))
+    own = settings(tiny_image_encoder_folder, relation_encoder_folder, trees={})
+    with pytest.raises(InvalidInputError, match=r"train\.csv: no row is of the text relation ref"):
+        train(own, data, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_finished_head_is_not_lost_to_another(
@@ -272,7 +319,7 @@ def test_a_head_without_pictures_is_not_told_of_them_by_their_points(
     for without, asked in (((), True), (("ocr",), True), (("images",), False)):
         wanted = config.head.model_copy(update={"without": without, "passages": 4})
         head = build_head(config.model_copy(update={"head": wanted}))
-        calibration = _calibrate(head.eval(), compared, compared.take(np.arange(20)))
+        calibration = _calibrate(head.eval(), None, compared, compared.take(np.arange(20)))
         assert (calibration.matched is not None) == asked
 
 

@@ -76,6 +76,7 @@ def small(deberta: Path, tiny_image_encoder_folder: Path) -> StagedTraining:
             "head": {"width": 32, "heads": 4, "layers": 1, "passages": 3},
             "epochs": 2,
             "batch_size": 32,
+            "trees": {"trees": 5},
         },
     }
     plain = large.model_dump(mode="json")
@@ -103,6 +104,8 @@ def test_each_stage_feeds_the_next_and_the_checkpoint_gives_verdicts(run: Path) 
     # The cross-encoder is on another text encoder than the one that chooses passages.
     assert config.relation_encoder.dimension == 32 + 4
     assert config.text_encoder.dimension == 384
+    assert checker.checkpoint.trees is not None
+    assert checker.checkpoint.trees.trees.roots.shape == (5, 3)
     verdict = checker.compare(
         Claim("The mayor opened the bridge on Monday."),
         Document("d", "It was reported that the mayor opened the bridge on Monday."),
