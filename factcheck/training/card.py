@@ -18,8 +18,7 @@ refused with others.
 likelihood on one part of the validation rows; calibration (a temperature and biases for each
 factor, and for the text relation a power of how far its logits lie apart) was fitted on that and a
 second part, and a third is kept back for `--max-error`. Pairs of pictures that the image encoder
-leaves in doubt are compared point by point, too, and calibrated by how many places match.{taught}
-{beside}
+leaves in doubt are compared point by point, too, and calibrated by how many places match.{learnt}
 
 | | |
 | --- | --- |
@@ -69,10 +68,10 @@ truth it learnt from the mean of {heads} such heads."""
 
 
 _TREES = """
+
 Beside the head {trees} boosted trees for each text relation, grown on the same rows from what can
 be counted of the passages, are asked for the text relation; their share in its log-probabilities,
-chosen on the validation rows of calibration, is {share:g}.
-"""
+chosen on the validation rows of calibration, is {share:g}."""
 
 
 def fusion_card(settings: FusionTraining, config: CheckpointConfig, metrics: dict[str, Any]) -> str:
@@ -83,15 +82,16 @@ def fusion_card(settings: FusionTraining, config: CheckpointConfig, metrics: dic
         config: The checkpoint's configuration.
         metrics: As `train_fusion` writes them: `rows`, `best_epoch`, and metrics by split.
     """
+    taught = _TAUGHT.format(heads=len(settings.teachers)) if settings.teachers else ""
+    beside = ""
+    if settings.trees is not None and config.trees_share is not None:
+        beside = _TREES.format(share=config.trees_share, trees=settings.trees.trees)
     splits = {name: value for name, value in metrics.items() if _is_split(value)}
     return _CARD.format(
         rows=f"{metrics['rows']['train']:,}",
         seed=settings.seed,
         epoch=metrics["best_epoch"],
-        taught=_TAUGHT.format(heads=len(settings.teachers)) if settings.teachers else "",
-        beside=""
-        if config.trees_share is None or settings.trees is None
-        else _TREES.format(share=config.trees_share, trees=settings.trees.trees),
+        learnt=taught + beside,
         text_encoder=config.text_encoder.load,
         text_hash=config.text_encoder.sha256[:12],
         image_encoder=config.image_encoder.load,
