@@ -306,21 +306,8 @@ class RelationEncoder:
             return None
         least: int | None = None
         for passage in passages:
-            read = self.tokenizer(
-                claim[: _characters_read(longest)],
-                passage[: _characters_read(longest)],
-                truncation="longest_first",
-                max_length=longest,
-                return_offsets_mapping=True,
-            )
-            sides = read.sequence_ids(0)
-            ends = [
-                end
-                for (_, end), side in zip(read["offset_mapping"], sides, strict=True)
-                if side == 0
-            ]
-            if len(ends) < tokens:
-                end = max(ends, default=0)
+            count, end = self._read_of(claim, passage, side=0)
+            if count < tokens:
                 least = end if least is None else min(least, end)
         return least
 
@@ -339,28 +326,41 @@ class RelationEncoder:
         read: list[int | None] = [None] * len(passages)
         if not passages:
             return read
-        claim, cut = claim[:limit], [passage[:limit] for passage in passages]
-        whole = self.tokenizer([claim] * len(cut), cut, verbose=False)["input_ids"]
+        cut = [passage[:limit] for passage in passages]
+        whole = self.tokenizer([claim[:limit]] * len(cut), cut, verbose=False)["input_ids"]
         for place, passage in enumerate(cut):
             if len(whole[place]) <= longest and len(passage) == len(passages[place]):
                 continue
-            tokens = self.tokenizer(
-                claim,
-                passage,
-                truncation="longest_first",
-                max_length=longest,
-                return_offsets_mapping=True,
-            )
-            sides = tokens.sequence_ids(0)
-            ends = [
-                end
-                for (_, end), side in zip(tokens["offset_mapping"], sides, strict=True)
-                if side == 1
-            ]
-            end = max(ends, default=0)
+            _, end = self._read_of(claim, passage, side=1)
             if passages[place][end:].strip():
                 read[place] = end
         return read
+
+    def _read_of(self, claim: str, passage: str, side: int) -> tuple[int, int]:
+        """How much is read of one beside the other.
+
+        Args:
+            claim: The claim.
+            passage: The passage.
+            side: 0 for the claim, 1 for the passage.
+
+        Returns:
+            The number of its tokens that are read, and the offset behind the last of them.
+        """
+        longest = self.config.max_tokens
+        limit = _characters_read(longest)
+        read = self.tokenizer(
+            claim[:limit],
+            passage[:limit],
+            truncation="longest_first",
+            max_length=longest,
+            return_offsets_mapping=True,
+        )
+        sides = read.sequence_ids(0)
+        ends = [
+            end for (_, end), own in zip(read["offset_mapping"], sides, strict=True) if own == side
+        ]
+        return len(ends), max(ends, default=0)
 
     def spelt_out(self, text: str) -> float:
         """The share of a text's letters that are read one by one or not at all, in [0, 1].
