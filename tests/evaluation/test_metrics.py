@@ -31,7 +31,13 @@ def test_a_perfect_prediction() -> None:
     assert metrics["negative_log_likelihood"] == pytest.approx(0, abs=1e-5)
     assert metrics["image_relation_accuracy"] is metrics["image_relation_auc"] is None
     assert np.array_equal(metrics["confusion"], np.eye(5))
-    assert metrics["weighted_f1_interval"] == [1, 1]
+    twice = np.repeat(np.arange(5), 2)
+    many = classification_metrics(
+        np.eye(5)[twice], np.full(10, np.nan), twice, np.full(10, -1), resamples=20
+    )
+    assert many["weighted_f1_interval"] == [1, 1]
+    # Of one row for each label nothing can be drawn.
+    assert metrics["weighted_f1_interval"] is None
 
 
 def test_a_label_that_does_not_occur_is_not_in_the_macro_mean() -> None:
