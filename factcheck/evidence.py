@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from factcheck.characters import legible
 from factcheck.claim_checks import check_claims, require_utf8
 from factcheck.encoders import Encoders
 from factcheck.encoders.encoders import PictureEncodings
@@ -233,7 +234,8 @@ def warn_of_what_is_not_read(
     if relation is None:
         return
     for claim, own, told in zip(claims, chosen, warnings, strict=True):
-        end = relation.claim_read(claim, own.texts)
+        texts = list(map(legible, own.texts))
+        end = relation.claim_read(claim, texts)
         if end is not None:
             words = len(claim[:end].split())
             # Not every script puts spaces between words.
@@ -243,16 +245,16 @@ def warn_of_what_is_not_read(
                 "one"
             )
         # Beside a claim that is cut most passages are, too, and no longer when it is parted.
-        read_of = relation.passages_read(claim, own.texts) if end is None else []
+        read_of = relation.passages_read(claim, texts) if end is None else []
         for place, read_to in enumerate(read_of):
             if read_to is not None:
                 told.append(
                     f"of passage {place + 1} only about the first {read_to} of "
-                    f"{len(own.texts[place])} characters were read beside the claim"
+                    f"{len(texts[place])} characters were read beside the claim"
                 )
         unknown = [
             name
-            for name, text in (("claim", claim), ("evidence", " ".join(own.texts)))
+            for name, text in (("claim", legible(claim)), ("evidence", " ".join(texts)))
             if not text.isascii() and relation.spelt_out(text) > _UNKNOWN
         ]
         if unknown:

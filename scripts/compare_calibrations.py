@@ -225,7 +225,7 @@ def main() -> None:
             reading = Reading(encoders, settings.passages, settings.head.passages)
             validation = encode_split(reading, arguments.data, "val")
         _, fitted_on, kept = (
-            Head(*relation_logits(checkpoint.head, part.inputs), part)
+            Head(*relation_logits(checkpoint.head, part.inputs, checkpoint.trees), part)
             for part in divide_validation(validation, settings)
         )
         found.append((folded(fitted_on, arguments.seed), kept_back(fitted_on, kept)))

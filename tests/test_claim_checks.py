@@ -8,6 +8,7 @@ import pytest
 from news import COMET
 
 from factcheck import Claim, Document, EvidenceIndex, FactChecker
+from factcheck.characters import legible
 from factcheck.errors import (
     InvalidInputError,
     MissingResourceError,
@@ -194,6 +195,17 @@ def test_a_language_that_is_not_known_is_told(
     found = [one for one in verdict.evidence.warnings if "letter by letter" in one]
     assert [told in one for one in found if told] == ([] if told is None else [True])
     assert len(found) == (told is not None)
+
+
+@pytest.mark.parametrize("text", ["2\u00bd hours", "10\u00b2 trees", "CO\u2082", "\u00b4"])
+def test_numbers_stay_what_they_are(text: str) -> None:
+    assert legible(text) == text
+
+
+def test_a_face_of_letters_is_no_other_language(checker: FactChecker) -> None:
+    wide = "".join(chr(ord(c) + 0xFEE0) if c.isalpha() else c for c in "Grace Hopper retired.")
+    verdict = checker.compare(Claim(wide), Document("d", "Grace Hopper retired in 1986."))
+    assert verdict.evidence.warnings == ()
 
 
 def test_letters_that_look_alike_are_read_alike(checker: FactChecker) -> None:

@@ -412,20 +412,33 @@ def _require_closed_quotes(path: Path, separator: str) -> None:
     One at the start of a cell that stands for itself opens a quoted cell, which ends at the next
     one, some rows later. pandas reads such a table without a word, those rows as one.
     """
-    row = 0
+    row = columns = 0
+    complaint = (
+        f"{path}: from data row {{row}} on cells cannot be told apart: one that begins with a "
+        "quotation mark must end with one, and have each of those within twice"
+    )
     # Of a field, for all of the process; what pandas reads is not limited either.
     csv.field_size_limit(sys.maxsize)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            for _ in csv.reader(file, delimiter=separator, strict=True):
+            for cells in csv.reader(file, delimiter=separator, strict=True):
+                columns = columns or len(cells)
+                if any(_holds_rows(cell, separator, columns) for cell in cells):
+                    raise InvalidInputError(complaint.format(row=row))
                 row += 1
     except csv.Error as error:
-        raise InvalidInputError(
-            f"{path}: from data row {row} on cells cannot be told apart: one that begins with a "
-            "quotation mark must end with one, and have each of those within twice"
-        ) from error
+        raise InvalidInputError(complaint.format(row=row)) from error
     except (UnicodeDecodeError, OSError):
         return  # of which whoever reads the table says more
+
+
+def _holds_rows(cell: str, separator: str, columns: int) -> bool:
+    """Whether a cell looks as if rows had run together in it: as many columns, line by line.
+
+    Commas are common in texts, and tell nothing.
+    """
+    lines = cell.count("\n")
+    return separator == "\t" and lines > 0 and cell.count("\t") == lines * (columns - 1)
 
 
 def _read_provenance(path: Path) -> dict[int, _ProvenanceLine]:

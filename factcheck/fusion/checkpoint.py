@@ -38,13 +38,16 @@ _EMBEDDED_FOLDER = Path(__file__).parent.parent / "pretrained" / "fusion-default
 _FORMAT = 2
 
 
+_BESIDE = "beside:"
+
+
 class EncoderIdentity(Settings):
     """An encoder as a checkpoint knows it.
 
     Attributes:
-        load: What to load it by: `embedded`, a hub id, a timm name or a folder. In `config.json` a
-            name that begins with `./` or `../` is the way from there (`encoder_beside`), so that a
-            run may be moved with the encoders that were trained in it; `load_checkpoint` follows
+        load: What to load it by: `embedded`, a hub id, a timm name or a folder. In `config.json`
+            what begins with `beside:` is the way from the checkpoint's folder (`encoder_beside`):
+            a run may be moved with the encoders that were trained in it. `load_checkpoint` follows
             it.
         sha256: Hash of its weights.
         dimension: Width of its vectors.
@@ -137,8 +140,7 @@ def encoder_beside(encoder: str, checkpoint: Path) -> str:
         encoder: Its folder.
         checkpoint: Folder of the checkpoint; it need not be there yet.
     """
-    way = os.path.relpath(os.path.realpath(encoder), os.path.realpath(checkpoint))
-    return way if way.startswith("..") else f"./{way}"
+    return _BESIDE + os.path.relpath(os.path.realpath(encoder), os.path.realpath(checkpoint))
 
 
 def load_checkpoint(name: str | Path = EMBEDDED) -> Checkpoint:
@@ -238,9 +240,11 @@ def _follow(config: CheckpointConfig, folder: Path) -> CheckpointConfig:
     found = {kind: getattr(config, kind) for kind in kinds}
     return config.model_copy(
         update={
-            kind: identity.model_copy(update={"load": _way(folder / identity.load)})
+            kind: identity.model_copy(
+                update={"load": _way(folder / identity.load.removeprefix(_BESIDE))}
+            )
             for kind, identity in found.items()
-            if identity is not None and identity.load.startswith(("./", "../"))
+            if identity is not None and identity.load.startswith(_BESIDE)
         }
     )
 

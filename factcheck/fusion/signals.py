@@ -3,6 +3,7 @@
 Sentence vectors blur exactly these, and they are what a false claim changes.
 """
 
+import unicodedata
 from collections.abc import Set
 from difflib import SequenceMatcher
 from functools import lru_cache
@@ -51,9 +52,10 @@ _NEGATIONS = frozenset(
 )
 
 
+@lru_cache(maxsize=2**10)
 def _as_written(text: str) -> str:
     """A text whose words are the same however its characters are written."""
-    return legible(visible(text))
+    return text if text.isascii() else unicodedata.normalize("NFC", legible(visible(text)))
 
 
 def _content(words: list[str]) -> set[str]:

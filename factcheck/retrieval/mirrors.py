@@ -96,8 +96,9 @@ def hosts_within(url: str | None, host_of: Callable[[str | None], str | None]) -
     """
     hosts: list[str] = []
     rest = as_browsers_read((url or "")[:_LONGEST])
-    for _ in range(_DEEPEST):
-        host = host_of(rest)
+    for depth in range(_DEEPEST):
+        # What else an archive or a translator is asked for may follow the page at once.
+        host = host_of(_NEXT.split(rest, maxsplit=1)[0] if depth else rest)
         if host is None:
             break
         hosts.append(host)
@@ -117,6 +118,5 @@ def _behind(url: str) -> str:
         return path[found.start() :]
     for before in _WITHOUT_SCHEME:
         if (start := before.match(path)) is not None:
-            # What else is asked for may follow the page at once.
-            return _NEXT.split(path[start.end() :], maxsplit=1)[0]
+            return path[start.end() :]
     return ""

@@ -30,6 +30,7 @@ _SCHEME = re.compile(r"(?:https?|wss?|ftp):/*|(?:[a-z][a-z0-9+.-]*:)?//", re.IGN
 # What makes an address one of a part of what a host has.
 _NARROWER = re.compile(r"[/\\?@:\s]")
 _DOT = re.compile("[.\u3002\uff0e\uff61]")
+_JOINERS = re.compile("[\u200c\u200d]")
 _LONGEST_HOST = 253
 _LONGEST_LABEL = 63
 
@@ -195,6 +196,9 @@ def _ascii(host: str) -> str:
 def _ascii_label(label: str) -> str:
     if len(label) > _LONGEST_LABEL:
         return label
+    if (plain := _JOINERS.sub("", label)).isascii():
+        # They join letters of other scripts, and no browser goes to such a name.
+        label = plain
     try:
         # As browsers do it (UTS #46), for whom straße.de is no other spelling of strasse.de.
         label = idna.uts46_remap(label, std3_rules=False)

@@ -88,7 +88,7 @@ def _kept(path: Path, photographs: str) -> np.ndarray | None:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             vectors: np.ndarray = kept["vectors"]
             return vectors if str(kept["photographs"]) == photographs else None
-    except (OSError, EOFError, ValueError, KeyError, BadZipFile):
+    except (OSError, EOFError, ValueError, KeyError, TypeError, NotImplementedError, BadZipFile):
         return None
 
 

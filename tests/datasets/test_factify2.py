@@ -214,6 +214,9 @@ def test_files_that_are_no_tables_are_named(tmp_path):
         (['0\t"Sure", he said.\tD', "1\tC\tD"], 1),
         (["0\tC\tD", '1\t"No.\tD', '2\tA "new" one.\tD', "3\tC\tD"], 2),
         (["0\tC\tD", '1\tC\t"D', "2\tC\tD"], 2),
+        # The next one ends a cell.
+        (['0\t"It is over\tD', '1\tthe end"\tD', "2\tC\tD"], 1),
+        (['0\t"It is over\tD', "1\tC\tD", '2\tthe end"\tD', "3\tC\tD"], 1),
     ],
 )
 def test_a_stray_quotation_mark_swallows_no_rows(tmp_path, lines, row):

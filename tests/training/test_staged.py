@@ -117,6 +117,8 @@ def test_a_run_is_moved_with_its_encoders(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = FactChecker.load(run / "fusion" / "checkpoint").checkpoint
+    written = json.loads((run / "fusion" / "checkpoint" / "config.json").read_text())
+    assert written["image_encoder"]["load"] == "beside:../../image-relation/encoder"
     moved = Path(shutil.copytree(run, tmp_path / "elsewhere"))
     (tmp_path / "link").symlink_to(moved / "fusion" / "checkpoint")
     monkeypatch.chdir(tmp_path)
