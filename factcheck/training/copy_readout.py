@@ -23,7 +23,8 @@ from factcheck.encoders.image import ImageEncoder, architecture_of, save_image_e
 from factcheck.encoders.image_match import CopyReadout, match_features, token_match
 from factcheck.errors import InvalidInputError
 from factcheck.evaluation.copies import Similarity, others_of, separation
-from factcheck.training.loop import OnProgress, write_metrics
+from factcheck.training.inputs import started_from
+from factcheck.training.loop import OnProgress, require_no_other, write_metrics, write_run
 from factcheck.training_settings import CopyReadoutTraining
 
 _CHUNK = 256
@@ -49,11 +50,14 @@ def train_copy_readout(
         mean of the best matches.
 
     Raises:
+        UsageError: `out` holds a finished run with other settings or on another encoder.
         InvalidInputError: There are fewer than two photographs to fit on or to measure on.
     """
     report = on_progress or (lambda stage, done, total, values: None)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "settings.json").write_text(settings.model_dump_json(indent=2) + "\n")
+    inputs = started_from(settings)
+    require_no_other(settings, inputs, out)
+    write_run(settings, inputs, out)
     folders = [data / folder for folder in settings.photographs]
     encoder = ImageEncoder.load(settings.image_encoder)
     features, copies = [], []

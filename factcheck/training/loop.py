@@ -96,7 +96,7 @@ def begin_run(
     out.mkdir(parents=True, exist_ok=True)
     require_same_run(settings, inputs, out)
     if not replace:
-        _require_no_other(settings, inputs, out)
+        require_no_other(settings, inputs, out)
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         write_run(settings, inputs, out)
@@ -126,8 +126,17 @@ def require_same_run(
         raise UsageError(f"{out}: holds a checkpoint of a run on other data")
 
 
-def _require_no_other(settings: Settings, inputs: Mapping[str, str], out: Path) -> None:
-    """Refuse a folder with a finished run of another kind, with other settings or on other data."""
+def require_no_other(settings: Settings, inputs: Mapping[str, str], out: Path) -> None:
+    """Refuse a folder with a finished run with other settings or on other data.
+
+    Args:
+        settings: Of the run that is to take its place.
+        inputs: What that reads.
+        out: The folder.
+
+    Raises:
+        UsageError: It holds one.
+    """
     if not (out / "metrics.json").exists():
         return
     if _settings_of(out, type(settings)) != settings:

@@ -10,7 +10,7 @@ import torch
 from factcheck.datasets import list_photographs
 from factcheck.encoders import ImageEncoder
 from factcheck.encoders.image_match import match_width
-from factcheck.errors import InvalidInputError
+from factcheck.errors import InvalidInputError, UsageError
 from factcheck.training import train
 from factcheck.training.copy_readout import fit_readout
 from factcheck.training_settings import CopyReadoutTraining
@@ -42,6 +42,10 @@ def test_a_readout_is_written_beside_its_encoder(
     assert encoder.copies is not None
     grids = torch.rand(2, 5, encoder.tokens, encoder.dimension)
     assert encoder.copies(*grids).shape == (5,)
+
+    with pytest.raises(UsageError, match="holds a finished run with other settings"):
+        train(settings.model_copy(update={"rounds": 1}), photographs, tmp_path / "one")
+    assert json.loads((tmp_path / "one" / "metrics.json").read_text()) == metrics
 
     train(settings, photographs, tmp_path / "two")
     again = ImageEncoder.load(str(tmp_path / "two" / "encoder"))
