@@ -23,6 +23,7 @@ from factcheck.encoders.picture_pairs import (
     compare_pictures,
     doubtful_pairs,
 )
+from factcheck.encoders.relation_reach import claim_read, passages_read, spelt_out
 from factcheck.errors import InvalidInputError
 from factcheck.fusion.inputs import FusionInputs, PassageVectors, best_first
 from factcheck.pictures import read_bytes
@@ -234,8 +235,9 @@ def warn_of_what_is_not_read(
     if relation is None:
         return
     for claim, own, told in zip(claims, chosen, warnings, strict=True):
-        texts = list(map(legible, own.texts))
-        end = relation.claim_read(claim, texts)
+        # As the encoders read them.
+        claim, *texts = map(legible, (claim, *own.texts))
+        end = claim_read(relation, claim, texts)
         if end is not None:
             words = len(claim[:end].split())
             # Not every script puts spaces between words.
@@ -245,7 +247,7 @@ def warn_of_what_is_not_read(
                 "one"
             )
         # Beside a claim that is cut most passages are, too, and no longer when it is parted.
-        read_of = relation.passages_read(claim, texts) if end is None else []
+        read_of = passages_read(relation, claim, texts) if end is None else []
         for place, read_to in enumerate(read_of):
             if read_to is not None:
                 told.append(
@@ -254,8 +256,8 @@ def warn_of_what_is_not_read(
                 )
         unknown = [
             name
-            for name, text in (("claim", legible(claim)), ("evidence", " ".join(texts)))
-            if not text.isascii() and relation.spelt_out(text) > _UNKNOWN
+            for name, text in (("claim", claim), ("evidence", " ".join(texts)))
+            if not text.isascii() and spelt_out(relation, text) > _UNKNOWN
         ]
         if unknown:
             told.append(

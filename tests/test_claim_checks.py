@@ -9,6 +9,7 @@ from news import COMET
 
 from factcheck import Claim, Document, EvidenceIndex, FactChecker
 from factcheck.characters import legible
+from factcheck.encoders.relation_reach import claim_read, passages_read
 from factcheck.errors import (
     InvalidInputError,
     MissingResourceError,
@@ -132,18 +133,18 @@ def test_a_claim_that_is_not_read_to_its_end_says_so(
         read = [relation.encode([(text, p) for p in pairs]).packed for text in (cut.text, other)]
         assert any(one == pytest.approx(two, abs=1e-5) for one, two in zip(*read, strict=True))
         short = " ".join(cut.text.split()[: words - 2])
-        assert relation.claim_read(short, pairs) is None
+        assert claim_read(relation, short, pairs) is None
 
 
 def test_a_claim_is_read_to_its_end_beside_a_short_passage(checker: FactChecker) -> None:
     relation = checker.encoders.relation
     assert relation is not None
     claim = "A storm closed the harbour of Port Bell on Monday. " * 4
-    assert relation.claim_read(claim, ["It did."]) is None
-    assert relation.claim_read(claim, ["It did.", "It rained. " * 40]) is not None
-    assert relation.claim_read(claim, []) is None
+    assert claim_read(relation, claim, ["It did."]) is None
+    assert claim_read(relation, claim, ["It did.", "It rained. " * 40]) is not None
+    assert claim_read(relation, claim, []) is None
     # Cut before it is tokenised, whatever it is cut in.
-    assert relation.claim_read(f"{' ' * 5000}A storm.", ["It did."]) == 0
+    assert claim_read(relation, f"{' ' * 5000}A storm.", ["It did."]) == 0
     chinese = Claim("\u5f57\u661f" * 50)
     warnings = checker.compare(chinese, Document("d", COMET)).evidence.warnings
     assert sum("characters of the claim" in warning for warning in warnings) == 1
@@ -155,7 +156,7 @@ def test_what_is_not_read_of_a_passage_is_told(checker: FactChecker) -> None:
     assert relation is not None
     claim = "A storm closed the harbour of Port Bell on Monday."
     texts = ["It did.", "It rained in the north. " * 40, f"It did.{' ' * 9000}", "Cats sleep."]
-    read = relation.passages_read(claim, texts)
+    read = passages_read(relation, claim, texts)
     assert [to is None for to in read] == [True, False, True, True]
     # What it says is so: nothing behind is read.
     end = read[1]
@@ -165,7 +166,7 @@ def test_what_is_not_read_of_a_passage_is_told(checker: FactChecker) -> None:
     whole = relation.encode([(claim, texts[1])]).packed[0]
     assert whole == pytest.approx(first, abs=1e-5)
     assert whole == pytest.approx(second, abs=1e-5)
-    assert relation.passages_read(claim, []) == []
+    assert passages_read(relation, claim, []) == []
     long = Document("d", f"It rained {'1, 2; ' * 30}times.")
     warnings = checker.compare(Claim(claim), long).evidence.warnings
     assert re.fullmatch(

@@ -288,96 +288,6 @@ class RelationEncoder:
 
         return self._read(pairs, 1, read, batch_size, on_progress)[:, 0]
 
-    def claim_read(self, claim: str, passages: Sequence[str]) -> int | None:
-        """How far a claim is read, for beside a passage the longer of the two is cut.
-
-        Args:
-            claim: The claim.
-            passages: What it is read beside.
-
-        Returns:
-            So many of its characters, where least of it is read; None if all of it always is.
-        """
-        longest = self.config.max_tokens
-        tokens = len(self.tokenizer(claim, add_special_tokens=False, verbose=False)["input_ids"])
-        # Half of the sequence is the claim's beside any passage: most claims need no second look.
-        half = (longest - self.tokenizer.num_special_tokens_to_add(pair=True)) // 2
-        if tokens <= half and len(claim) <= _characters_read(longest):
-            return None
-        least: int | None = None
-        for passage in passages:
-            count, end = self._read_of(claim, passage, side=0)
-            if count < tokens:
-                least = end if least is None else min(least, end)
-        return least
-
-    def passages_read(self, claim: str, passages: Sequence[str]) -> list[int | None]:
-        """How far passages are read beside a claim, for the longer of the two is cut.
-
-        Args:
-            claim: The claim.
-            passages: What is read beside it.
-
-        Returns:
-            For each so many of its characters; None where it is read to its end.
-        """
-        longest = self.config.max_tokens
-        limit = _characters_read(longest)
-        read: list[int | None] = [None] * len(passages)
-        if not passages:
-            return read
-        cut = [passage[:limit] for passage in passages]
-        whole = self.tokenizer([claim[:limit]] * len(cut), cut, verbose=False)["input_ids"]
-        for place, passage in enumerate(cut):
-            if len(whole[place]) <= longest and len(passage) == len(passages[place]):
-                continue
-            _, end = self._read_of(claim, passage, side=1)
-            if passages[place][end:].strip():
-                read[place] = end
-        return read
-
-    def _read_of(self, claim: str, passage: str, side: int) -> tuple[int, int]:
-        """How much is read of one beside the other.
-
-        Args:
-            claim: The claim.
-            passage: The passage.
-            side: 0 for the claim, 1 for the passage.
-
-        Returns:
-            The number of its tokens that are read, and the offset behind the last of them.
-        """
-        longest = self.config.max_tokens
-        limit = _characters_read(longest)
-        read = self.tokenizer(
-            claim[:limit],
-            passage[:limit],
-            truncation="longest_first",
-            max_length=longest,
-            return_offsets_mapping=True,
-        )
-        sides = read.sequence_ids(0)
-        ends = [
-            end for (_, end), own in zip(read["offset_mapping"], sides, strict=True) if own == side
-        ]
-        return len(ends), max(ends, default=0)
-
-    def spelt_out(self, text: str) -> float:
-        """The share of a text's letters that are read one by one or not at all, in [0, 1].
-
-        A tokenizer knows the words of the languages that it was made for, and of others letters.
-        """
-        text = text[: _characters_read(self.config.max_tokens)]
-        tokens = self.tokenizer(
-            text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
-        )
-        in_all = alone = 0
-        for token, (start, end) in zip(tokens["input_ids"], tokens["offset_mapping"], strict=True):
-            letters = sum(map(str.isalpha, text[start:end]))
-            in_all += letters
-            alone += letters if letters == 1 or token == self.tokenizer.unk_token_id else 0
-        return alone / in_all if in_all else 0.0
-
     @property
     def _device(self) -> torch.device:
         return next(self.network.parameters()).device
@@ -430,8 +340,8 @@ def tokenise(
     """
     claims, passages = zip(*pairs, strict=True)
     tokens: dict[str, Any] = tokenizer(
-        [claim[: _characters_read(max_tokens)] for claim in claims],
-        [passage[: _characters_read(max_tokens)] for passage in passages],
+        [claim[: characters_read(max_tokens)] for claim in claims],
+        [passage[: characters_read(max_tokens)] for passage in passages],
         truncation="longest_first",
         max_length=max_tokens,
         padding=True,
@@ -441,7 +351,7 @@ def tokenise(
     return dict(tokens)
 
 
-def _characters_read(max_tokens: int) -> int:
+def characters_read(max_tokens: int) -> int:
     """Where a text is cut before it is tokenised: a megabyte should cost what a page costs."""
     return 20 * max_tokens
 
