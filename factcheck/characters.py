@@ -8,7 +8,7 @@ _BREAK = "\u200b"
 _IGNORABLE = regex.compile(r"\p{Default_Ignorable_Code_Point}+")
 
 
-def visible(text: str) -> str:
+def without_ignorable(text: str) -> str:
     """A text without characters that only say how it is to be shown.
 
     Soft hyphens, joiners, marks of direction and variation selectors stand within words, and would

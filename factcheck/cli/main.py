@@ -27,7 +27,7 @@ INTERRUPTED = 130
 _NOT_INSTALLED = 3
 _MISSING = 4
 _UNEXPECTED = 6
-# Of a path that nothing can be told of; whoever writes a file says himself that it failed.
+# Of a path that nothing can be told of; where files are written it is said that they cannot be.
 _UNREACHABLE = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ENAMETOOLONG, errno.ELOOP)
 _LONGEST_SENTENCE = 1000
 

@@ -38,9 +38,11 @@ def train(
         TrainingSettings,  # type: ignore[arg-type]
     )
 
+    from factcheck.files import require_writable
     from factcheck.training import train as run
 
     report = Report("train", as_json)
+    require_writable(out)
     with progress() as show:
         # A total of 0 is one that is not known.
         metrics = run(

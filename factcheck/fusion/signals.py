@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 import regex
 
-from factcheck.characters import legible, visible
+from factcheck.characters import legible, without_ignorable
 
 SIGNALS = (
     "claim_coverage",
@@ -55,7 +55,9 @@ _NEGATIONS = frozenset(
 @lru_cache(maxsize=2**10)
 def _as_written(text: str) -> str:
     """A text whose words are the same however its characters are written."""
-    return text if text.isascii() else unicodedata.normalize("NFC", legible(visible(text)))
+    if text.isascii():
+        return text
+    return unicodedata.normalize("NFC", legible(without_ignorable(text)))
 
 
 def _content(words: list[str]) -> set[str]:

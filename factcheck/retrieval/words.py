@@ -14,7 +14,7 @@ from typing import Any
 
 import regex
 
-from factcheck.characters import visible
+from factcheck.characters import without_ignorable
 
 ANALYSER = "nfkc-casefold-unaccented-words-or-bigrams-english-snowball"
 """Name of the rules that make words of a text: no characters that are not to be seen, one form of
@@ -71,7 +71,7 @@ def _one_form(text: str) -> str:
     Names are looked for with and without accents, and an accent may be a character of its own.
     Lower case would tell "STRASSE" from "Straße".
     """
-    text = unicodedata.normalize("NFKC", visible(text)).casefold()
+    text = unicodedata.normalize("NFKC", without_ignorable(text)).casefold()
     text = _ACCENTS.sub("", unicodedata.normalize("NFKD", text))
     return _POINTS.sub("", unicodedata.normalize("NFKC", text))
 

@@ -105,6 +105,17 @@ def test_compose_train_and_evaluate(
     assert len((tmp_path / "evaluated" / "predictions.jsonl").read_text().splitlines()) == 20
 
 
+def test_a_run_folder_that_cannot_be_made_is_told_before_the_work(
+    command, data: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "train.yaml"
+    config.write_text("kind: fusion\n")
+    (tmp_path / "file").write_text("")
+    found = command("train", config, "--data", data, "--out", tmp_path / "file" / "run")
+    assert found.code == 6
+    assert "file/run: cannot be written" in found.err
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
