@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from datetime import date
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
@@ -34,8 +35,27 @@ def _iso_date(value: object) -> object:
     return value
 
 
-class _DocumentLine(BaseModel):
-    """A line of a corpus; keys that are not named here are passed over."""
+# A key this much like one that is read, and not there, was meant to be it: "imgae", "URL", "texts".
+_LIKE = 0.8
+
+
+class _UsersLine(BaseModel):
+    """A line that a user wrote; keys that are not known are passed over, but not misspelt ones."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_spelt_right(cls, value: object) -> object:
+        if isinstance(value, dict):
+            absent = cls.model_fields.keys() - value.keys()
+            for key in value.keys() - cls.model_fields.keys():
+                meant = get_close_matches(key.casefold(), absent, 1, _LIKE)
+                if meant:
+                    raise ValueError(f"has the key {key[:40]!r}, which must be {meant[0]!r}")
+        return value
+
+
+class _DocumentLine(_UsersLine):
+    """A line of a corpus."""
 
     id: FilledText
     text: FilledText
@@ -46,8 +66,8 @@ class _DocumentLine(BaseModel):
     ocr: OptionalText = None
 
 
-class _ClaimLine(BaseModel):
-    """A line of a list of claims; keys that are not named here are passed over."""
+class _ClaimLine(_UsersLine):
+    """A line of a list of claims."""
 
     claim: FilledText | None = None
     text: FilledText | None = None

@@ -109,9 +109,10 @@ def _raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 def _explain(error: ValidationError) -> str:
     first = error.errors()[0]
-    key = ".".join(map(str, first["loc"])) or "the line"
+    key = ".".join(map(str, first["loc"]))
+    what = repr(key) if key else "the line"
     if first["type"] == "missing":
-        return f"the key {key!r} is missing"
+        return f"the key {what} is missing"
     if first["type"] == "value_error":
-        return f"{key!r} {first['ctx']['error']}"
-    return f"{key!r} does not fit: {first['msg'][0].lower()}{first['msg'][1:]}"
+        return f"{what} {first['ctx']['error']}"
+    return f"{what} does not fit: {first['msg'][0].lower()}{first['msg'][1:]}"

@@ -61,25 +61,39 @@ def resampled(
         the same then, which is no certainty: what other texts would give is not known.
     """
     rng = np.random.default_rng(seed)
-    alone = np.arange(len(strata))
-    group = alone if groups is None else np.unique(groups, return_inverse=True)[1]
-    kinds, kind = np.unique(strata, return_inverse=True)
-    rows_of_kind = np.zeros((group.max() + 1, len(kinds)), dtype=np.int64)
-    np.add.at(rows_of_kind, (group, kind), 1)
-    stratum = rows_of_kind.argmax(axis=1)
-    members = [np.flatnonzero(stratum == own) for own in np.unique(stratum)]
+    group, members = _groups_by_kind(strata, groups)
     if all(len(some) == 1 for some in members):
         once = score(np.ones((1, len(strata)), dtype=np.int64))
         return {name: np.full(resamples, np.nan) for name in once}
+    count_of_groups = sum(map(len, members))
     at_once = min(100, max(1, _COUNTED_AT_ONCE // len(strata)))
     parts = []
     for start in range(0, resamples, at_once):
         count = min(at_once, resamples - start)
         drawn = [some[rng.integers(len(some), size=(count, len(some)))] for some in members]
-        cells = np.concatenate(drawn, axis=1) + len(stratum) * np.arange(count)[:, None]
-        times = np.bincount(cells.ravel(), minlength=len(stratum) * count)
+        cells = np.concatenate(drawn, axis=1) + count_of_groups * np.arange(count)[:, None]
+        times = np.bincount(cells.ravel(), minlength=count_of_groups * count)
         parts.append(score(times.reshape(count, -1)[:, group]))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _groups_by_kind(
+    strata: np.ndarray, groups: np.ndarray | None
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """(N,) the group of each row, from 0, and the groups that each kind has (`resampled`)."""
+    group = np.arange(len(strata)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    kinds, kind = np.unique(strata, return_inverse=True)
+    rows_of_kind = np.zeros((group.max() + 1, len(kinds)), dtype=np.int64)
+    np.add.at(rows_of_kind, (group, kind), 1)
+    stratum = rows_of_kind.argmax(axis=1)
+    return group, [np.flatnonzero(stratum == own) for own in np.unique(stratum)]
+
+
+def _vary(counted: np.ndarray, strata: np.ndarray, groups: np.ndarray | None) -> bool:
+    """Whether resamples can differ in the rows that count, (N,) bool."""
+    group, members = _groups_by_kind(strata, groups)
+    counts = np.bincount(group, weights=counted) > 0
+    return any(len(some) > 1 and counts[some].any() for some in members)
 
 
 def interval_of(scores: np.ndarray) -> list[float] | None:
@@ -186,12 +200,14 @@ def metric_intervals(
     correct = predicted == labels
     known = ~np.isnan(image_right)
     right = known & (image_right == 1)
+    varies = _vary(known, labels, groups)
 
     def score(times: np.ndarray) -> Scores:
         scores = label_scores(confusions(labels, predicted, times))
         scores["accuracy_at_80_percent_coverage"] = selective_accuracies(confidence, correct, times)
         if known.any():
-            count = times[:, known].sum(axis=1)
+            # Other rows may vary where the few that count are always drawn the same way.
+            count = times[:, known].sum(axis=1) * varies
             # A resample of a small split may have no such row.
             scores["image_relation_accuracy"] = np.where(
                 count > 0, times[:, right].sum(axis=1) / np.maximum(1, count), np.nan

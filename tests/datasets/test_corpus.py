@@ -63,6 +63,9 @@ def test_gzip_and_a_byte_order_mark_are_read(tmp_path):
         ({"id": "b", "text": "words", "date": "8 Sep 2021"}, "not a date as YYYY-MM-DD"),
         ({"id": "b", "text": "words", "date": "2021-02-30"}, "not a date as YYYY-MM-DD"),
         ({"id": "b", "text": "words", "image": "a\0.jpg"}, "NUL"),
+        ({"id": "b", "text": "words", "URL": "a.org"}, "the key 'URL', which must be 'url'"),
+        ({"id": "b", "text": "words", "imgae": "a.jpg"}, "the key 'imgae', which must be 'image'"),
+        ({"id": "b", "texts": "words"}, "the key 'texts', which must be 'text'"),
         (GOOD, "already that of line 1"),
     ],
 )
@@ -127,6 +130,21 @@ def test_claims_come_under_either_name(tmp_path):
     one, two = read_claims(path)
     assert (one.text, one.image, one.ocr) == ("One.", tmp_path / "a.png", None)
     assert (two.text, two.image, two.ocr) == ("Two.", None, "X")
+
+
+def test_a_misspelt_key_of_a_claim_is_named(tmp_path):
+    lines = {"claim": "One.", "id": 3, "label": "true"}, {"claim": "Two.", "images": "a.png"}
+    with pytest.raises(InvalidInputError) as caught:
+        read_claims(write(tmp_path / "c.jsonl", *lines))
+    assert str(caught.value) == (
+        f"{tmp_path / 'c.jsonl'}, line 2: the line has the key 'images', which must be 'image'"
+    )
+
+
+def test_a_key_like_one_that_is_there_is_passed_over(tmp_path):
+    line = {"claim": "One.", "image": "a.png", "images": 2}
+    (claim,) = read_claims(write(tmp_path / "c.jsonl", line))
+    assert claim.image == tmp_path / "a.png"
 
 
 @pytest.mark.parametrize("line", [{"image": "a.png"}, {"claim": ""}, {"claim": ["One."]}])

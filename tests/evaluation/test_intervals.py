@@ -165,7 +165,14 @@ def test_a_label_with_one_row_stays_as_it_is() -> None:
     )
     # Both rows of the last label may be drawn twice, all others come once.
     assert intervals["accuracy"] == pytest.approx([4 / 6, 1])
-    assert intervals["image_relation_accuracy"] == [0.5, 0.5]
+    # The two rows with pictures are among the others, so nothing is known of what might have been.
+    assert intervals["image_relation_accuracy"] is None
+    image_right[4] = 1
+    varied = metric_intervals(
+        labels, np.array([0, 1, 2, 3, 3, 4]), np.ones(6), image_right, resamples=200
+    )
+    # The third is drawn twice, once or not at all.
+    assert varied["image_relation_accuracy"] == pytest.approx([1 / 2, 3 / 4])
 
 
 @pytest.mark.parametrize(("rows", "groups"), [(5, None), (40, 5), (40, 1)])
