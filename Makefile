@@ -9,7 +9,7 @@ INSTALLING := .venv/.installing
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-slow lint format lock train-default train-image-encoder \
-  train-text-relation train-relevance reproduce clean
+  train-text-relation train-query train-relevance reproduce clean
 
 help:
 	@echo "make demo                             build the demo index and check four claims"
@@ -19,6 +19,7 @@ help:
 	@echo "make format                           lay out the code"
 	@echo "make lock                             write requirements.lock anew"
 	@echo "make train-text-relation DATA=FOLDER  train the shipped text relation encoder"
+	@echo "make train-query DATA=FOLDER          train what a search asks with"
 	@echo "make train-relevance DATA=FOLDER      train what puts the hits of a search in order"
 	@echo "make train-default DATA=FOLDER        compose a data set and train the shipped checkpoint"
 	@echo "make train-image-encoder DATA=FOLDER  train the shipped image encoder"
@@ -79,6 +80,10 @@ train-text-relation: $(INSTALLED) | build/all-mpnet-base-v2
 # What the teacher starts from, 438 MB; needed for training alone.
 build/all-mpnet-base-v2: | $(INSTALLED)
 	$(BIN)/python scripts/fetch_teacher.py --out $@
+
+train-query: $(INSTALLED)
+	$(call require_data)
+	$(BIN)/factcheck train configs/query.yaml --data $(DATA) --out build/query
 
 train-relevance: $(INSTALLED)
 	$(call require_data)

@@ -90,7 +90,9 @@ def found_evidence(
             None if row < 0 else pictures.tokens[row],
             picture_fingerprint(claim.image) if row >= 0 and claim.image is not None else None,
         )
-        for claim, text, vector, row in zip(claims, texts, vectors, pictures.rows, strict=True)
+        for claim, text, vector, row in zip(
+            claims, texts, reading.encoders.queries(texts), pictures.rows, strict=True
+        )
     ]
     reranker = Reranker.of(reading.encoders)
     hits = index.search_queries(queries, reading.count, reading.search, reading.policy, reranker)

@@ -184,7 +184,8 @@ class CitedPassage:
 
     Attributes:
         passage: The passage.
-        score: Cosine of claim and passage vectors, in [-1, 1].
+        score: Cosine of claim and passage vectors, in [-1, 1]; where it was found in an index, of
+            the vector that the claim was searched with.
         title: Title of its document.
         url: Address of its document.
         date: Date of its document.

@@ -10,6 +10,8 @@ from factcheck.errors import InvalidInputError, MissingResourceError
 
 T = TypeVar("T")
 
+Read = TypeVar("Read", bound=BaseModel)
+
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 Precision = Literal["float32", "bfloat16", "auto"]
@@ -184,6 +186,27 @@ def read_yaml(path: Path, kind: type[T]) -> T:
         return TypeAdapter(kind).validate_python(data)
     except ValidationError as error:
         raise InvalidInputError(f"{path}: {first_problem(error)}") from error
+
+
+def read_json(path: Path, kind: type[Read]) -> Read:
+    """Read a JSON file as a model.
+
+    Args:
+        path: The file.
+        kind: What it must fit.
+
+    Raises:
+        MissingResourceError: The file cannot be read.
+        InvalidInputError: It does not fit.
+    """
+    try:
+        return kind.model_validate_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise MissingResourceError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValidationError as error:
+        raise InvalidInputError(f"{path}: {first_problem(error)}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(f"{path}: not UTF-8 text") from error
 
 
 def first_problem(error: ValidationError) -> str:

@@ -4,6 +4,7 @@ Here and not beside the training code, since data sets and the results table rea
 need none of what training loads.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -325,18 +326,77 @@ class TextRelationTraining(Settings):
         return self
 
 
-class EvidenceSource(Settings):
-    """A source of claims with evidence to be found (`training.relevance`).
+class ClaimSource(Settings):
+    """A source of claims with evidence to be found (`training.query`).
 
     Attributes:
         members: Names in the rows' `source`.
         claims: Claims of an epoch, drawn anew for each; fewer where the source has no more.
-        passages: Passages read beside a claim.
     """
 
     members: list[str] = Field(min_length=1)
     claims: int = Field(ge=1)
+
+
+class EvidenceSource(ClaimSource):
+    """A source of claims with evidence to be told from other passages (`training.relevance`).
+
+    Attributes:
+        passages: Passages read beside a claim.
+    """
+
     passages: int = Field(ge=2)
+
+
+class QueryTraining(Settings):
+    """A training run of what a search asks with (`training.query`).
+
+    Attributes:
+        text_encoder: What it stands on, and what the passages are encoded by: `embedded`, a folder,
+            or the id of a sentence-transformers model on the hub.
+        text: Files of text pairs, relative to the data folder (`datasets.read_text_relations`).
+        shares: How the texts are divided (`datasets.text_splits.split_texts`).
+        loose: Sources that pair unrelated texts, for the same.
+        trained_on: Splits whose claims are searched for in training.
+        scored_on: The split whose claims it is scored on.
+        sources: The sources by a name of one's own; rows of others are left out.
+        layers: Upper layers of the text encoder that are copied and trained.
+        dropout: Within these layers.
+        scale: Cosines are multiplied by it before the softmax.
+        epochs: How often claims are drawn.
+        batch_size: Claims a batch.
+        chunk: Claims that pass through the network at once; the gradient is that of the batch.
+        learning_rate: Of AdamW, at its highest.
+        warmup: Part of the run until it is reached; it falls linearly from there.
+        weight_decay: Of AdamW, on matrices.
+        checkpoint_every: Steps between checkpoints.
+        seed: Of everything random.
+    """
+
+    kind: Literal["query"]
+    text_encoder: str = "embedded"
+    text: list[Path] = Field(min_length=1)
+    shares: dict[str, Share] = Field(min_length=1)
+    loose: list[str] = Field(default_factory=list)
+    trained_on: list[str] = Field(min_length=1)
+    scored_on: str
+    sources: dict[str, ClaimSource] = Field(min_length=1)
+    layers: int = Field(2, ge=1)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    scale: float = Field(20.0, gt=0)
+    epochs: int = Field(1, ge=1)
+    batch_size: int = Field(32, ge=1)
+    chunk: int = Field(32, ge=1)
+    learning_rate: float = Field(2e-4, gt=0)
+    warmup: float = Field(0.1, gt=0, lt=1)
+    weight_decay: float = Field(0.01, ge=0)
+    checkpoint_every: int = Field(50, ge=1)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _known_shares(self) -> Self:
+        _require_apart(self.shares, self.trained_on, self.scored_on, "scored on")
+        return self
 
 
 class RelevanceTraining(Settings):
@@ -389,12 +449,23 @@ class RelevanceTraining(Settings):
 
     @model_validator(mode="after")
     def _known_shares(self) -> Self:
-        for split in (*self.trained_on, self.weighed_on):
-            if split not in self.shares:
-                raise ValueError(f"shares names no {split!r}")
-        if self.weighed_on in self.trained_on:
-            raise ValueError(f"{self.weighed_on!r} is trained on and weighed on")
+        _require_apart(self.shares, self.trained_on, self.weighed_on, "weighed on")
         return self
+
+
+def _require_apart(
+    shares: Mapping[str, Share], trained_on: Sequence[str], other: str, use: str
+) -> None:
+    """Make sure that splits are known, and that one is not trained on.
+
+    Raises:
+        ValueError: They are not, or it is.
+    """
+    for split in (*trained_on, other):
+        if split not in shares:
+            raise ValueError(f"shares names no {split!r}")
+    if other in trained_on:
+        raise ValueError(f"{other!r} is trained on and {use}")
 
 
 class ImageRelationTraining(Settings):
@@ -459,6 +530,7 @@ Training = (
     | CopyReadoutTraining
     | FusionTraining
     | TextRelationTraining
+    | QueryTraining
     | RelevanceTraining
     | ImageRelationTraining
     | StagedTraining

@@ -24,7 +24,7 @@ def train(
     cache: options.Cache = None,
     as_json: options.Json = False,
 ) -> None:
-    """Train the fusion head, an encoder, what tells relevance or copies, or all in stages.
+    """Train the fusion head, an encoder, what a search asks with or goes by, or all in stages.
 
     The run folder gets the resolved settings, a log, the metrics and what was trained. To train on
     several processors for graphics: accelerate launch -m factcheck train ...

@@ -23,6 +23,7 @@ from factcheck.encoders.cache import EncodingCache
 from factcheck.encoders.identity import settings_hash, tokenizer_settings, transformer_settings
 from factcheck.encoders.image import ImageEncoder, pool
 from factcheck.encoders.precision import number_format
+from factcheck.encoders.query import halfway, load_query_encoder
 from factcheck.encoders.relation import RelationEncoder
 from factcheck.encoders.text import TextEncoder
 from factcheck.errors import FactcheckError, UsageError
@@ -117,12 +118,44 @@ class Encoders:
         Returns:
             (N, D) float32, rows of unit length.
         """
+        return self._encoded(self.text, texts, on_progress)
+
+    def queries(self, claims: Sequence[str]) -> np.ndarray:
+        """Encode claims as a search asks with them, each different one once.
+
+        That is between where the text encoder puts a claim, which is the safer place, and where
+        what was trained for it does, which is nearer to evidence like that it has seen
+        (`encoders.query`).
+
+        Args:
+            claims: N claims.
+
+        Returns:
+            (N, D) float32, rows of unit length; those of `texts` for a text encoder that has
+            nothing of its own for queries.
+
+        Raises:
+            FactcheckError: What it has cannot be used.
+        """
+        plain = self.texts(claims)
+        if self.query is None or not len(claims):
+            return plain
+        return halfway(plain, self._encoded(self.query, claims, None))
+
+    @cached_property
+    def query(self) -> TextEncoder | None:
+        """What encodes claims for a search, loaded when it is first needed; None without one."""
+        return load_query_encoder(self.text)
+
+    def _encoded(
+        self, encoder: TextEncoder, texts: Sequence[str], on_progress: Progress | None
+    ) -> np.ndarray:
         texts = list(map(legible, texts))
         return self._each_once(
             texts,
-            self._keys(lambda: self.text.identity, (text.encode() for text in texts)),
-            self.text.dimension,
-            lambda some: self.text.encode(some, on_progress=on_progress, precision=self.precision),
+            self._keys(lambda: encoder.identity, (text.encode() for text in texts)),
+            encoder.dimension,
+            lambda some: encoder.encode(some, on_progress=on_progress, precision=self.precision),
             on_progress,
         )
 

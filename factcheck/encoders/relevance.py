@@ -13,19 +13,25 @@ compared.
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from pydantic import Field, FiniteFloat, ValidationError
+from pydantic import Field, FiniteFloat
 from torch import Tensor, nn
 
 from factcheck.encoders.precision import NumberFormats, convert_body
-from factcheck.encoders.weights import in_half_precision, read_weights, state_hash
-from factcheck.errors import InvalidInputError, MissingResourceError
-from factcheck.settings import Settings, first_problem
+from factcheck.encoders.upper_layers import (
+    own_weights,
+    read_own_weights,
+    save_own_weights,
+    set_training,
+    with_own_upper_layers,
+)
+from factcheck.encoders.weights import state_hash
+from factcheck.errors import InvalidInputError
+from factcheck.settings import Settings, read_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -63,45 +69,26 @@ class RelevanceNetwork(nn.Module):
     """
 
     def __init__(self, body: PreTrainedModel, layers: int, dropout: float = 0.0) -> None:
-        count = len(_layers(body))
-        if layers >= count:
-            raise InvalidInputError(
-                f"of {count} layers of a text relation encoder, {layers} cannot be copied for "
-                "relevance: one at least must be left to share"
-            )
         super().__init__()
-        shared = [body.embeddings, *_layers(body)[:-layers]]
-        self.body = copy.deepcopy(body, {id(module): module for module in shared})
+        self.body = with_own_upper_layers(body, layers, dropout)
         self.dropout = nn.Dropout(dropout)
         self.relevance = nn.Linear(body.config.hidden_size, 1)
         nn.init.normal_(self.relevance.weight, std=0.02)
         nn.init.zeros_(self.relevance.bias)
-        self._first = count - layers
-        self.body.requires_grad_(False)
-        for layer in self._upper:
-            layer.requires_grad_(True)
-            for module in layer.modules():
-                if isinstance(module, nn.Dropout):
-                    module.p = dropout
-
-    @property
-    def _upper(self) -> list[nn.Module]:
-        return _layers(self.body)[self._first :]
+        self._upper = layers
 
     def train(self, mode: bool = True) -> Self:
         """As of any module, but what is not trained computes as it does in use."""
         super().train(mode)
-        self.body.train(False)
-        for layer in self._upper:
-            layer.train(mode)
+        set_training(self.body, self._upper, mode)
         return self
 
     @property
     def own(self) -> dict[str, Tensor]:
         """The weights that are its own, by name."""
-        places = range(self._first, len(_layers(self.body)))
-        prefixes = (*(f"body.encoder.layer.{place}." for place in places), "relevance.")
-        return {key: value for key, value in self.state_dict().items() if key.startswith(prefixes)}
+        readout = {f"relevance.{key}": own for key, own in self.relevance.state_dict().items()}
+        upper = own_weights(self.body, self._upper)
+        return {f"body.{key}": value for key, value in upper.items()} | readout
 
     def forward(self, tokens: Mapping[str, Tensor]) -> Tensor:
         """(B,) relevance logits of B tokenised pairs."""
@@ -111,12 +98,6 @@ class RelevanceNetwork(nn.Module):
         vectors = (states * present).sum(dim=1) / present.sum(dim=1)
         logits: Tensor = self.relevance(self.dropout(vectors)).squeeze(-1)
         return logits
-
-
-def _layers(body: nn.Module) -> list[nn.Module]:
-    """The layers of a Transformer, from the lowest."""
-    layers: nn.ModuleList = body.encoder.layer  # type: ignore[union-attr, assignment]
-    return list(layers)
 
 
 class Relevance:
@@ -153,13 +134,7 @@ class Relevance:
         path = folder / CONFIG_FILE
         if not path.exists() and not (folder / WEIGHTS_FILE).exists():
             return None
-        try:
-            config = RelevanceConfig.model_validate_json(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise MissingResourceError(f"{path}: cannot be read ({error.strerror})") from error
-        except (ValidationError, UnicodeDecodeError) as error:
-            problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
-            raise InvalidInputError(f"{path}: {problem}") from error
+        config = read_json(path, RelevanceConfig)
         if config.relation_sha256 != relation_sha256:
             raise InvalidInputError(
                 f"{path}: made for the text relation encoder {config.relation_sha256[:12]}, but "
@@ -169,13 +144,7 @@ class Relevance:
             network = RelevanceNetwork(body, config.layers)
         except InvalidInputError as error:
             raise InvalidInputError(f"{path}: {error}") from error
-        weights = {key: w.float() for key, w in read_weights(folder / WEIGHTS_FILE).items()}
-        wanted = {key: value.shape for key, value in network.own.items()}
-        found = {key: value.shape for key, value in weights.items()}
-        if found != wanted:
-            odd = min(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))
-            raise InvalidInputError(f"{folder / WEIGHTS_FILE}: {odd} does not fit its encoder")
-        network.load_state_dict(weights, strict=False)
+        network.load_state_dict(read_own_weights(folder / WEIGHTS_FILE, network.own), strict=False)
         network.to(body.device)
         return cls(config, network)
 
@@ -191,10 +160,5 @@ def save_relevance(folder: Path, config: RelevanceConfig, network: RelevanceNetw
     Raises:
         RunError: A weight is no finite number in half precision.
     """
-    from safetensors.torch import save_file
-
-    weights = in_half_precision(network.own, folder / WEIGHTS_FILE)
-    temporary = folder / "relevance.tmp"
-    save_file(weights, temporary)
-    temporary.replace(folder / WEIGHTS_FILE)
+    save_own_weights(folder / WEIGHTS_FILE, network.own)
     (folder / CONFIG_FILE).write_text(config.model_dump_json(indent=2) + "\n")

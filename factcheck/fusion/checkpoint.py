@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 import torch
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from factcheck.encoders.weights import in_half_precision, require_finite
 from factcheck.errors import InvalidInputError, MissingResourceError, RunError
@@ -26,7 +26,7 @@ from factcheck.fusion.head import FusionHead
 from factcheck.fusion.trees import FILE as TREES
 from factcheck.fusion.trees import Trees, TreesBeside, counted_width
 from factcheck.records import LABELS, TEXT_RELATIONS
-from factcheck.settings import FusionHeadSettings, PassageSettings, Settings, first_problem
+from factcheck.settings import FusionHeadSettings, PassageSettings, Settings, read_json
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -159,16 +159,16 @@ def load_checkpoint(name: str | Path = EMBEDDED) -> Checkpoint:
     folder = _EMBEDDED_FOLDER if name == EMBEDDED else Path(name)
     if not folder.is_dir():
         raise MissingResourceError(f"{folder}: no such checkpoint folder")
-    config = _read(folder / "config.json", CheckpointConfig)
+    config = read_json(folder / "config.json", CheckpointConfig)
     if config.format != _FORMAT:
         raise InvalidInputError(
             f"{folder / 'config.json'}: checkpoint format {config.format}, but this version reads "
             f"format {_FORMAT}"
         )
     config = _follow(config, folder)
-    if _read(folder / "labels.json", Labels) != Labels():
+    if read_json(folder / "labels.json", Labels) != Labels():
         raise InvalidInputError(f"{folder / 'labels.json'}: other labels than this version knows")
-    calibration = _read(folder / "calibration.json", Calibration)
+    calibration = read_json(folder / "calibration.json", Calibration)
     path = folder / "model.safetensors"
     try:
         # Without memory until the file has shown that it holds so much: what a stranger's
@@ -253,17 +253,6 @@ def _way(path: Path) -> str:
     short = os.path.normpath(path)
     # Behind a link the folder above is another one.
     return short if os.path.realpath(short) == os.path.realpath(path) else str(path)
-
-
-def _read(path: Path, kind: type[T]) -> T:
-    try:
-        return kind.model_validate_json(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise MissingResourceError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValidationError as error:
-        raise InvalidInputError(f"{path}: {first_problem(error)}") from error
-    except UnicodeDecodeError as error:
-        raise InvalidInputError(f"{path}: not UTF-8 text") from error
 
 
 def _check_shapes(path: Path, head: FusionHead, found: dict[str, tuple[int, ...]]) -> None:

@@ -31,8 +31,8 @@ class Hit:
     Attributes:
         row: Its row, for `EvidenceIndex.passage_vectors`.
         passage: The passage.
-        score: Cosine of its vector and the claim's, in [-1, 1]; of a claim that is only a picture
-            the cosine of the pictures.
+        score: Cosine of its vector and the one that the claim is searched with, in [-1, 1]; of a
+            claim that is only a picture the cosine of the pictures.
         title: Title of its document.
         url: Address of its document.
         date: Date of its document.

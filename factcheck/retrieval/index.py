@@ -322,7 +322,7 @@ class EvidenceIndex(IndexReader):
         if not claims:
             return []
         texts = [claim.text.strip() for claim in claims]
-        vectors = iter(self.encoders.texts([text for text in texts if text]))
+        vectors = iter(self.encoders.queries([text for text in texts if text]))
         pictures = self.encoders.pictures([claim.image for claim in claims])
         for problem in pictures.problems.values():
             raise InvalidInputError(problem)

@@ -14,8 +14,6 @@ import numpy as np
 from factcheck.encoders import Encoders
 from factcheck.retrieval.hits import Hit
 
-_SHRINKAGE = 1e-3
-
 
 @dataclass(frozen=True)
 class Reranker:
@@ -90,39 +88,3 @@ def features(hits: Sequence[Hit], relevances: np.ndarray) -> np.ndarray:
         ],
         axis=1,
     )
-
-
-def fit_weights(lists: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """Weights by which, of the hits of every claim, the right ones are the likeliest.
-
-    A conditional logit (as ListNet with the right answers equally right, Cao et al., ICML 2007),
-    every claim counting as any other, with a little shrinkage.
-
-    Args:
-        lists: For each claim (n, F) features of its hits and (n,) whether they are right. Claims
-            whose hits are all right or all wrong say nothing and are passed over.
-
-    Returns:
-        (F,) weights.
-    """
-    import torch
-
-    chosen = [
-        (torch.from_numpy(own).double(), torch.from_numpy(right / right.sum()))
-        for own, right in lists
-        if 0 < right.sum() < len(right)
-    ]
-    weights = torch.zeros(lists[0][0].shape[1], dtype=torch.float64, requires_grad=True)
-    optimiser = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
-
-    def loss() -> torch.Tensor:
-        optimiser.zero_grad()
-        likelihoods = [(torch.log_softmax(own @ weights, 0) * good).sum() for own, good in chosen]
-        total: torch.Tensor = _SHRINKAGE * weights.square().sum()
-        if likelihoods:
-            total = total - torch.stack(likelihoods).mean()
-        total.backward()  # type: ignore[no-untyped-call]
-        return total
-
-    optimiser.step(loss)  # type: ignore[no-untyped-call]
-    return weights.detach().numpy()

@@ -1,6 +1,7 @@
 """Hybrid search: three channels propose, their ranks are fused, copies count once, a model rereads.
 
-1. Dense: cosines of sentence vectors, which find what says the same in other words.
+1. Dense: cosines of sentence vectors, which find what says the same in other words. The claim's is
+   one of its own, trained to lie near evidence (`encoders.query`).
 2. Lexical: BM25, which finds names, numbers and rare words.
 3. Image: re-posts by fingerprint first, then those of the highest cosine of picture vectors, in
    the order of how much of the claim's picture is found in them by token grids (`picture_search`);
@@ -46,7 +47,8 @@ class Query:
 
     Attributes:
         text: The claim; empty for one that is only a picture.
-        vector: (D,) its sentence vector; None for one that is only a picture.
+        vector: (D,) its vector for a search (`Encoders.queries`); None for one that is only a
+            picture.
         picture: (T, C) its picture's tokens; None without a picture.
         fingerprint: Fingerprint of its picture, where it has one.
     """

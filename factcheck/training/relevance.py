@@ -1,11 +1,7 @@
 """Training what tells relevance: which of the passages that a search finds are a claim's evidence.
 
 The evidence of a source of text pairs is indexed, and searched for the claims of that source. What
-was found and belongs to the claim is right, the rest is wrong. Every right document is to be
-likelier than all that is wrong: the loss is minus the logarithm of the probability that a softmax
-over its own passages and the wrong ones gives to any of its own, in the mean over the right
-documents. So a long document is found where one of its passages is, that others of them say nothing
-is no mistake, and no right document hides behind another.
+was found and belongs to the claim is right, the rest is wrong (`evidence_loss`).
 
 The wrong passages are not known to be worthless. Some speak of the claim as well as what its source
 chose, and that a source overlooked them cannot be told from the pairs.
@@ -32,8 +28,9 @@ from factcheck.encoders.relevance import RelevanceConfig, RelevanceNetwork, save
 from factcheck.errors import InvalidInputError, UsageError
 from factcheck.records import Claim
 from factcheck.retrieval import EvidenceIndex, Hit
-from factcheck.retrieval.rerank import features, fit_weights
+from factcheck.retrieval.rerank import features
 from factcheck.settings import SearchSettings
+from factcheck.training.evidence_loss import evidence_loss
 from factcheck.training.inputs import inputs_of
 from factcheck.training.loop import (
     Batch,
@@ -55,6 +52,9 @@ _PAIRS_AT_ONCE = 64
 
 # Of the wrong passages beside a claim, this part is those that the search puts first.
 _FIRST = 2 / 3
+
+_SHRINKAGE = 1e-3
+"""Of the weights of reranking."""
 
 RECALL_AT = 5
 """How many documents a search is scored by."""
@@ -239,20 +239,18 @@ def choice_loss(
     logits = read.float()[np.argsort(order)]
     counts = [len(choice.passages) for choice in choices]
     losses = [
-        _one_loss(own, choice.evidence)
+        evidence_loss(own, _places(choice.evidence))
         for choice, own in zip(choices, logits.split(counts), strict=True)
     ]
     return torch.stack(losses).sum()
 
 
-def _one_loss(logits: Tensor, evidence: Sequence[str | None]) -> Tensor:
-    """The loss of a claim, from the (n,) logits of its passages."""
-    wrong = logits[[place for place, document in enumerate(evidence) if document is None]]
-    losses = []
-    for document in dict.fromkeys(document for document in evidence if document is not None):
-        own = logits[[place for place, other in enumerate(evidence) if other == document]]
-        losses.append(torch.cat([own, wrong]).logsumexp(0) - own.logsumexp(0))
-    return torch.stack(losses).mean()
+def _places(evidence: Sequence[str | None]) -> list[list[int]]:
+    """For each right document the places of its passages."""
+    return [
+        [place for place, other in enumerate(evidence) if other == document]
+        for document in dict.fromkeys(document for document in evidence if document is not None)
+    ]
 
 
 def _sources(
@@ -355,13 +353,13 @@ def _weighed(
     """Weights fitted on the validation claims, and how well each half does by the other's."""
     count = counter(report, "weigh")
     depth = SearchSettings().rerank
-    known: list[tuple[str, str, list[Hit], np.ndarray, np.ndarray]] = []
+    known: list[tuple[str, str, list[Hit], np.ndarray, list[list[int]]]] = []
     for name, source in sources.items():
         claims = weighed[name]
         for claim, hits in zip(claims, source.search(claims, 2 * depth), strict=True):
             first = hits[:depth]
             relevances = encoders.relevances([(claim, hit.passage.text) for hit in first])
-            right = np.array([own is not None for own in source.evidence(claim, first)])
+            right = _places(source.evidence(claim, first))
             known.append((name, claim, hits, features(first, relevances), right))
             count(1)
     halves = [known[0::2], known[1::2]]
@@ -378,6 +376,39 @@ def _weighed(
         "validation_claims": len(known),
         f"recall@{RECALL_AT}": {"fused": fused.means(), "reranked": reranked.means()},
     }
+
+
+def fit_weights(lists: Sequence[tuple[np.ndarray, Sequence[Sequence[int]]]]) -> np.ndarray:
+    """Weights by which, of a claim's hits, its evidence is the likeliest (`evidence_loss`).
+
+    A conditional logit, every claim counting as any other, with a little shrinkage.
+
+    Args:
+        lists: For each claim (n, F) features of its hits, and for each right document the places of
+            its hits. Claims whose hits are all right or all wrong say nothing and are passed over.
+
+    Returns:
+        (F,) weights.
+    """
+    chosen = [
+        (torch.from_numpy(own).double(), right)
+        for own, right in lists
+        if 0 < sum(map(len, right)) < len(own)
+    ]
+    weights = torch.zeros(lists[0][0].shape[1], dtype=torch.float64, requires_grad=True)
+    optimiser = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimiser.zero_grad()
+        total: Tensor = _SHRINKAGE * weights.square().sum()
+        if chosen:
+            losses = [evidence_loss(own @ weights, right) for own, right in chosen]
+            total = total + torch.stack(losses).mean()
+        total.backward()  # type: ignore[no-untyped-call]
+        return total
+
+    optimiser.step(loss)  # type: ignore[no-untyped-call]
+    return weights.detach().numpy()
 
 
 class _Recalls:

@@ -8,6 +8,7 @@ from factcheck.training_settings import (
     CopyReadoutTraining,
     FusionTraining,
     ImageRelationTraining,
+    QueryTraining,
     RelevanceTraining,
     StagedTraining,
     TextRelationTraining,
@@ -47,6 +48,10 @@ def train(
         from factcheck.training.text_relation import train_text_relation
 
         return train_text_relation(settings, data, out, on_progress)
+    if isinstance(settings, QueryTraining):
+        from factcheck.training.query import train_query
+
+        return train_query(settings, data, out, on_progress)
     if isinstance(settings, RelevanceTraining):
         from factcheck.training.relevance import train_relevance
 

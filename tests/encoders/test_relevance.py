@@ -77,7 +77,7 @@ def test_what_is_trained_does_not_change_what_passages_say(
 
 
 def test_some_layer_must_be_shared(relation: RelationEncoder) -> None:
-    with pytest.raises(InvalidInputError, match="of 2 layers of a text relation encoder, 2 cannot"):
+    with pytest.raises(InvalidInputError, match="of 2 layers of a Transformer, 2 cannot"):
         RelevanceNetwork(relation.network.body, 2)
 
 
@@ -124,7 +124,7 @@ def test_half_of_it_is_refused(folder: Path, text_encoder: TextEncoder) -> None:
     [
         ({"relation_sha256": "0" * 64}, "made for the text relation encoder 000000000000"),
         ({"layers": 0}, "layers: Input should be greater than or equal to 1"),
-        ({"layers": 2}, "of 2 layers of a text relation encoder, 2 cannot be copied"),
+        ({"layers": 2}, "of 2 layers of a Transformer, 2 cannot be copied"),
         ({"weights": [1, 2]}, "weights.2: Field required"),
         ({"weights": [1, 2, 3, float("nan")]}, "weights.3: Input should be a finite number"),
         ({"colour": "red"}, "colour: Extra inputs are not permitted"),

@@ -8,7 +8,7 @@ import pytest
 from factcheck.encoders import Encoders
 from factcheck.records import Found, Passage
 from factcheck.retrieval import Hit, Reranker
-from factcheck.retrieval.rerank import features, fit_weights
+from factcheck.retrieval.rerank import features
 
 
 def hit(row: int, score: float, fused: float, words: float | None = None) -> Hit:
@@ -59,25 +59,3 @@ def test_encoders_that_tell_relevance_can_rerank(encoders: Encoders) -> None:
     logits = encoders.relevances([("a claim", hit.passage.text) for hit in HITS])
     wanted = features(HITS, logits) @ np.array(encoders.relation.relevance.config.weights)
     assert [hit.reranked for hit in found] == pytest.approx(sorted(wanted, reverse=True), abs=1e-4)
-
-
-def test_the_fit_finds_what_tells_the_right_ones() -> None:
-    rng = np.random.default_rng(0)
-    truth = np.array([0.0, 2.0, -1.0, 0.5])
-    lists = []
-    for _ in range(2000):
-        own = rng.normal(size=(6, 4))
-        likelihood = np.exp(own @ truth)
-        right = np.zeros(6)
-        right[rng.choice(6, p=likelihood / likelihood.sum())] = 1
-        lists.append((own, right))
-    assert fit_weights(lists) == pytest.approx(truth, abs=0.15)
-
-
-def test_claims_that_say_nothing_are_passed_over() -> None:
-    rng = np.random.default_rng(0)
-    own = rng.normal(size=(5, 4))
-    none, every = np.zeros(5), np.ones(5)
-    assert fit_weights([(own, none), (own, every)]) == pytest.approx(np.zeros(4))
-    one = np.array([0, 0, 1.0, 0, 0])
-    assert fit_weights([(own, one)]) == pytest.approx(fit_weights([(own, none), (own, one)]))
