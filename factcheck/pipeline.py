@@ -230,6 +230,7 @@ class FactChecker:
             policy.blocked_name,
             policy.blocked_sha256,
             None if reranker is None else reranker.sha256,
+            None if self.encoders.query is None else self.encoders.query.sha256,
         )
         verdicts: list[Verdict] = []
         for start in range(0, len(claims), CHUNK):

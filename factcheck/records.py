@@ -398,6 +398,8 @@ class Search:
         blocked: Name of the list of domains that were kept out; None without one.
         blocked_sha256: Hash of that list.
         reranker_sha256: Hash of what put passages in order; None where nothing did.
+        query_sha256: Hash of what gave claims the vectors that were searched with; None where that
+            was the text encoder alone.
     """
 
     channels: tuple[str, ...]
@@ -407,6 +409,7 @@ class Search:
     blocked: str | None = None
     blocked_sha256: str | None = None
     reranker_sha256: str | None = None
+    query_sha256: str | None = None
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:

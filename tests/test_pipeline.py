@@ -82,8 +82,14 @@ def test_the_right_document_is_cited_with_offsets(
     assert all(cited.channels for cited in verdict.evidence.passages)
     reranker = Reranker.of(checker.encoders)
     assert reranker is not None
-    wanted = Search(("dense", "lexical", "image"), 40, reranker_sha256=reranker.sha256)
-    assert verdict.search == wanted
+    query = checker.encoders.query
+    assert query is not None
+    assert verdict.search == Search(
+        ("dense", "lexical", "image"),
+        40,
+        reranker_sha256=reranker.sha256,
+        query_sha256=query.sha256,
+    )
 
 
 def test_many_claims_give_what_single_ones_give(

@@ -44,12 +44,22 @@ def test_a_hit_says_where_it_is_from(index: EvidenceIndex, documents: list[Docum
     assert plain["passage"]["text"] == hit.passage.text
 
 
-def test_a_text_finds_itself_with_a_cosine_of_one(
-    index: EvidenceIndex, documents: list[Document]
+def test_a_text_finds_itself_with_the_cosine_of_its_vectors(
+    index: EvidenceIndex, documents: list[Document], encoders: Encoders
 ) -> None:
-    (hit,) = index.search(Claim(documents[2].text), 1, _DENSE)
+    text = documents[2].text
+    (hit,) = index.search(Claim(text), 1, _DENSE)
     assert hit.document_id == documents[2].id
     # Passages are encoded in bfloat16 where the processor has it, claims never are.
+    cosine = (encoders.texts([text]) @ encoders.queries([text]).T).item()
+    assert hit.score == pytest.approx(cosine, abs=2e-3)
+    assert hit.score < 0.999
+    # A text encoder that has nothing of its own for queries asks with the vector of the text.
+    alike = Encoders(encoders.text, encoders.image)
+    alike.query = None
+    with EvidenceIndex.open(index.folder, alike) as same:
+        (hit,) = same.search(Claim(text), 1, _DENSE)
+    assert hit.document_id == documents[2].id
     assert hit.score == pytest.approx(1, abs=2e-3)
 
 
