@@ -69,6 +69,13 @@ def test_a_verdict_is_consistent_and_names_its_versions(
         assert Verdict.from_dict(verdict.to_dict()) == verdict
 
 
+def searched_with(checker: FactChecker) -> str:
+    """The hash of what gives claims the vectors that are searched with."""
+    query = checker.encoders.query
+    assert query is not None
+    return query.sha256
+
+
 def test_the_right_document_is_cited_with_offsets(
     checker: FactChecker, index: EvidenceIndex, documents: list[Document], photographs: Path
 ) -> None:
@@ -82,13 +89,11 @@ def test_the_right_document_is_cited_with_offsets(
     assert all(cited.channels for cited in verdict.evidence.passages)
     reranker = Reranker.of(checker.encoders)
     assert reranker is not None
-    query = checker.encoders.query
-    assert query is not None
     assert verdict.search == Search(
         ("dense", "lexical", "image"),
         40,
         reranker_sha256=reranker.sha256,
-        query_sha256=query.sha256,
+        query_sha256=searched_with(checker),
     )
 
 
@@ -152,7 +157,13 @@ def test_a_policy_is_kept_and_recorded(
     verdict = checker.check(
         claim, index, search=unranked, policy=SourcePolicy("2024-05-05", "keep")
     )
-    assert verdict.search == Search(("dense", "lexical", "image"), 0, "2024-05-05", "keep")
+    assert verdict.search == Search(
+        ("dense", "lexical", "image"),
+        0,
+        "2024-05-05",
+        "keep",
+        query_sha256=searched_with(checker),
+    )
     assert "harbour" not in {cited.passage.document_id for cited in verdict.evidence.passages}
     assert Verdict.from_dict(verdict.to_dict()) == verdict
     wanted = r"no document is left to look at: all are blocked, or came too late$"
