@@ -91,7 +91,7 @@ def found_evidence(
             picture_fingerprint(claim.image) if row >= 0 and claim.image is not None else None,
         )
         for claim, text, vector, row in zip(
-            claims, texts, reading.encoders.queries(texts), pictures.rows, strict=True
+            claims, texts, reading.encoders.queries(texts, vectors), pictures.rows, strict=True
         )
     ]
     reranker = Reranker.of(reading.encoders)

@@ -4,7 +4,7 @@ Here and not beside the training code, since data sets and the results table rea
 need none of what training loads.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -348,22 +348,17 @@ class EvidenceSource(ClaimSource):
     passages: int = Field(ge=2)
 
 
-class QueryTraining(Settings):
-    """A training run of what a search asks with (`training.query`).
+class SearchTraining(Settings):
+    """What trainings for a search have in common (`training.claim_sources`).
 
     Attributes:
-        text_encoder: What it stands on, and what the passages are encoded by: `embedded`, a folder,
-            or the id of a sentence-transformers model on the hub.
         text: Files of text pairs, relative to the data folder (`datasets.read_text_relations`).
         shares: How the texts are divided (`datasets.text_splits.split_texts`).
         loose: Sources that pair unrelated texts, for the same.
         trained_on: Splits whose claims are searched for in training.
-        scored_on: The split whose claims it is scored on.
         sources: The sources by a name of one's own; rows of others are left out.
-        layers: Upper layers of the text encoder that are copied and trained.
-        dropout: Within these layers.
-        scale: Cosines are multiplied by it before the softmax.
-        epochs: How often claims are drawn.
+        layers: Upper layers of an encoder that are copied and trained.
+        dropout: Within these layers, and of a readout.
         batch_size: Claims a batch.
         chunk: Claims that pass through the network at once; the gradient is that of the batch.
         learning_rate: Of AdamW, at its highest.
@@ -373,99 +368,87 @@ class QueryTraining(Settings):
         seed: Of everything random.
     """
 
-    kind: Literal["query"]
-    text_encoder: str = "embedded"
     text: list[Path] = Field(min_length=1)
     shares: dict[str, Share] = Field(min_length=1)
     loose: list[str] = Field(default_factory=list)
     trained_on: list[str] = Field(min_length=1)
-    scored_on: str
-    sources: dict[str, ClaimSource] = Field(min_length=1)
+    sources: Mapping[str, ClaimSource] = Field(min_length=1)
     layers: int = Field(2, ge=1)
     dropout: float = Field(0.1, ge=0, lt=1)
+    batch_size: int = Field(16, ge=1)
+    chunk: int = Field(16, ge=1)
+    learning_rate: float = Field(1e-4, gt=0)
+    warmup: float = Field(0.06, gt=0, lt=1)
+    weight_decay: float = Field(0.01, ge=0)
+    checkpoint_every: int = Field(100, ge=1)
+    seed: int = 0
+
+    def require_apart(self, split: str, use: str) -> None:
+        """Make sure that splits are known, and that one is not trained on.
+
+        Raises:
+            ValueError: They are not, or it is.
+        """
+        for own in (*self.trained_on, split):
+            if own not in self.shares:
+                raise ValueError(f"shares names no {own!r}")
+        if split in self.trained_on:
+            raise ValueError(f"{split!r} is trained on and {use}")
+
+
+class QueryTraining(SearchTraining):
+    """A training run of what a search asks with (`training.query`).
+
+    Attributes:
+        text_encoder: What it stands on, and what the passages are encoded by: `embedded`, a folder,
+            or the id of a sentence-transformers model on the hub.
+        scored_on: The split whose claims it is scored on.
+        scale: Cosines are multiplied by it before the softmax.
+        epochs: How often claims are drawn.
+    """
+
+    kind: Literal["query"]
+    text_encoder: str = "embedded"
+    scored_on: str
     scale: float = Field(20.0, gt=0)
     epochs: int = Field(1, ge=1)
     batch_size: int = Field(32, ge=1)
     chunk: int = Field(32, ge=1)
     learning_rate: float = Field(2e-4, gt=0)
     warmup: float = Field(0.1, gt=0, lt=1)
-    weight_decay: float = Field(0.01, ge=0)
     checkpoint_every: int = Field(50, ge=1)
-    seed: int = 0
 
     @model_validator(mode="after")
     def _known_shares(self) -> Self:
-        _require_apart(self.shares, self.trained_on, self.scored_on, "scored on")
+        self.require_apart(self.scored_on, "scored on")
         return self
 
 
-class RelevanceTraining(Settings):
+class RelevanceTraining(SearchTraining):
     """A training run of what tells relevance (`training.relevance`).
 
     Attributes:
         relation_encoder: The text relation encoder that it stands on: `embedded`, or a folder.
-        text: Files of text pairs, relative to the data folder (`datasets.read_text_relations`).
-        shares: How the texts are divided (`datasets.text_splits.split_texts`).
-        loose: Sources that pair unrelated texts, for the same.
-        trained_on: Splits whose claims are searched for in training.
         weighed_on: The split whose claims the weights of reranking are fitted on.
         weighed_claims: So many of them of each source.
-        sources: The sources by a name of one's own; rows of others are left out.
-        layers: Upper layers of the text relation encoder that are copied and trained.
-        dropout: Within these layers, and of the readout.
         depth: Passages that a search finds for a claim, of which those beside it are drawn.
         epochs: How often claims are drawn.
-        batch_size: Claims a batch.
-        chunk: Claims that pass through the network at once; the gradient is that of the batch.
-        learning_rate: Of AdamW, at its highest.
-        warmup: Part of the run until it is reached; it falls linearly from there.
-        weight_decay: Of AdamW, on matrices.
         bfloat16: Whether the forward pass runs in bfloat16 where the processor has it.
-        checkpoint_every: Steps between checkpoints.
-        seed: Of everything random.
     """
 
     kind: Literal["relevance"]
     relation_encoder: str = "embedded"
-    text: list[Path] = Field(min_length=1)
-    shares: dict[str, Share] = Field(min_length=1)
-    loose: list[str] = Field(default_factory=list)
-    trained_on: list[str] = Field(min_length=1)
     weighed_on: str
     weighed_claims: int = Field(250, ge=2)
-    sources: dict[str, EvidenceSource] = Field(min_length=1)
-    layers: int = Field(2, ge=1)
-    dropout: float = Field(0.1, ge=0, lt=1)
+    sources: Mapping[str, EvidenceSource] = Field(min_length=1)
     depth: int = Field(60, ge=2, le=1000)
     epochs: int = Field(2, ge=1)
-    batch_size: int = Field(16, ge=1)
-    chunk: int = Field(16, ge=1)
-    learning_rate: float = Field(1e-4, gt=0)
-    warmup: float = Field(0.06, gt=0, lt=1)
-    weight_decay: float = Field(0.01, ge=0)
     bfloat16: bool = True
-    checkpoint_every: int = Field(100, ge=1)
-    seed: int = 0
 
     @model_validator(mode="after")
     def _known_shares(self) -> Self:
-        _require_apart(self.shares, self.trained_on, self.weighed_on, "weighed on")
+        self.require_apart(self.weighed_on, "weighed on")
         return self
-
-
-def _require_apart(
-    shares: Mapping[str, Share], trained_on: Sequence[str], other: str, use: str
-) -> None:
-    """Make sure that splits are known, and that one is not trained on.
-
-    Raises:
-        ValueError: They are not, or it is.
-    """
-    for split in (*trained_on, other):
-        if split not in shares:
-            raise ValueError(f"shares names no {split!r}")
-    if other in trained_on:
-        raise ValueError(f"{other!r} is trained on and {use}")
 
 
 class ImageRelationTraining(Settings):

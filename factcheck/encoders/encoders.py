@@ -120,7 +120,7 @@ class Encoders:
         """
         return self._encoded(self.text, texts, on_progress)
 
-    def queries(self, claims: Sequence[str]) -> np.ndarray:
+    def queries(self, claims: Sequence[str], plain: np.ndarray | None = None) -> np.ndarray:
         """Encode claims as a search asks with them, each different one once.
 
         That is between where the text encoder puts a claim, which is the safer place, and where
@@ -129,6 +129,7 @@ class Encoders:
 
         Args:
             claims: N claims.
+            plain: (N, D) what `texts` gives for them, where that is known already.
 
         Returns:
             (N, D) float32, rows of unit length; those of `texts` for a text encoder that has
@@ -137,8 +138,9 @@ class Encoders:
         Raises:
             FactcheckError: What it has cannot be used.
         """
-        plain = self.texts(claims)
-        if self.query is None or not len(claims):
+        if plain is None:
+            plain = self.texts(claims)
+        if self.query is None or not claims:
             return plain
         return halfway(plain, self._encoded(self.query, claims, None))
 

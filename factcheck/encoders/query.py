@@ -123,12 +123,12 @@ def load_query_encoder(text: TextEncoder) -> TextEncoder | None:
         InvalidInputError: They are damaged, or lie beside another text encoder than they were made
             for.
     """
-    folder = Path(text.name)
-    beside = (folder / CONFIG_FILE).exists() or (folder / WEIGHTS_FILE).exists()
-    path = (folder if beside else EMBEDDED_FOLDER) / CONFIG_FILE
+    files = (CONFIG_FILE, WEIGHTS_FILE)
+    beside = text.folder if text.folder and any((text.folder / n).exists() for n in files) else None
+    path = (beside or EMBEDDED_FOLDER) / CONFIG_FILE
     config = read_json(path, QueryConfig)
     if config.text_sha256 != text.sha256:
-        if not beside:
+        if beside is None:
             return None
         raise InvalidInputError(
             f"{path}: made for the text encoder {config.text_sha256[:12]}, but beside it lies "

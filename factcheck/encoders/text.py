@@ -42,10 +42,12 @@ class TextEncoder:
         name: What the model was loaded as.
         sha256: Hash of its weights.
         dimension: Length of its vectors.
+        folder: Where it was loaded from, if that is a folder of the user's.
     """
 
-    def __init__(self, name: str, model: "SentenceTransformer") -> None:
+    def __init__(self, name: str, model: "SentenceTransformer", folder: Path | None = None) -> None:
         self.name = name
+        self.folder = folder
         self.model = model.eval()
         self.sha256 = weights_hash(model)
         dimension = model.get_embedding_dimension()
@@ -76,7 +78,7 @@ class TextEncoder:
         if Path(name).is_dir():
             try:
                 model = SentenceTransformer(name)
-                found = cls(name, model)
+                found = cls(name, model, Path(name))
             except Exception as error:
                 # Damaged files make the libraries below raise whatever they come upon.
                 raise InvalidInputError(

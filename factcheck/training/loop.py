@@ -320,6 +320,15 @@ def shuffled_batches(sizes: Iterable[int], batch_size: int, seed: int) -> list[B
     return batches
 
 
+def in_chunks(size: int) -> Callable[[Batch], list[list[int]]]:
+    """What divides the rows of a batch, in their order, into parts of so many."""
+
+    def divide(batch: Batch) -> list[list[int]]:
+        return [batch.rows[i : i + size] for i in range(0, len(batch.rows), size)]
+
+    return divide
+
+
 def fit_in_steps(
     network: nn.Module,
     batches: Sequence[Batch],

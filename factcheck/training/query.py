@@ -19,21 +19,20 @@ import torch
 from torch import Tensor, nn
 
 from factcheck.characters import legible
-from factcheck.datasets import read_text_relations, split_texts
-from factcheck.datasets.evidence_pools import EvidencePool
 from factcheck.encoders.query import QueryConfig, QueryNetwork, halfway, save_query
 from factcheck.encoders.text import TextEncoder
 from factcheck.errors import InvalidInputError
 from factcheck.retrieval import split_passages
 from factcheck.settings import PassageSettings
+from factcheck.training.claim_sources import SourceOfClaims, read_sources
 from factcheck.training.evidence_loss import evidence_loss
 from factcheck.training.inputs import inputs_of
 from factcheck.training.loop import (
-    Batch,
     OnProgress,
     begin_run,
     counter,
     fit_in_steps,
+    in_chunks,
     shuffled_batches,
     start_accelerator,
     write_metrics,
@@ -50,14 +49,13 @@ _ENCODED_AT_ONCE = 1024
 
 @dataclass(frozen=True)
 class _Source:
-    """A source's evidence as P passages, and its claims by split."""
+    """A source with its evidence as P passages."""
 
-    pool: EvidencePool
+    read: SourceOfClaims
     documents: Sequence[str]
     """P, the id of each passage's document."""
     vectors: Tensor
     """(P, D) of unit length."""
-    claims: Mapping[str, Sequence[str]]
 
     @cached_property
     def _places(self) -> dict[str, list[int]]:
@@ -69,7 +67,7 @@ class _Source:
 
     def right(self, claim: str) -> list[list[int]]:
         """For each document of a claim's evidence the places of its passages."""
-        return [self._places[document] for document in sorted(self.pool.relevant[claim])]
+        return [self._places[document] for document in sorted(self.read.pool.relevant[claim])]
 
     def recalls(self, claims: Sequence[str], vectors: np.ndarray) -> list[float]:
         """Mean recall of the evidence of claims among the documents nearest to their vectors."""
@@ -78,7 +76,9 @@ class _Source:
         found = [[self.documents[place] for place in places] for places in nearest]
         return [
             float(
-                np.mean([self.pool.recall(c, own, k) for c, own in zip(claims, found, strict=True)])
+                np.mean(
+                    [self.read.pool.recall(c, own, k) for c, own in zip(claims, found, strict=True)]
+                )
             )
             for k in RECALL_AT
         ]
@@ -111,9 +111,11 @@ def train_query(
     """
     report = on_progress or (lambda stage, done, total, values: None)
     accelerator = start_accelerator()
-    begin_run(settings, inputs_of(settings, data), out, accelerator)
-    torch.manual_seed(settings.seed)
     text = TextEncoder.load(settings.text_encoder)
+    # A checkpoint has the lower layers in it, which must not take the place of others.
+    inputs = {**inputs_of(settings, data), "text encoder": text.sha256}
+    begin_run(settings, inputs, out, accelerator)
+    torch.manual_seed(settings.seed)
     network = QueryNetwork(text, settings.layers, settings.dropout)
     network.to(accelerator.device)
     sources = _sources(settings, data, text, report)
@@ -123,11 +125,6 @@ def train_query(
             f"{', '.join(str(data / path) for path in settings.text)}: no claim of the sources "
             "named is in the splits that are trained on"
         )
-
-    def chunks(batch: Batch) -> list[list[int]]:
-        return [
-            batch.rows[i : i + settings.chunk] for i in range(0, len(batch.rows), settings.chunk)
-        ]
 
     def loss(model: nn.Module, epoch: int, rows: list[int]) -> Tensor:
         chosen = [epochs[epoch][row] for row in rows]
@@ -140,7 +137,16 @@ def train_query(
         return torch.stack(losses).sum()
 
     batches = shuffled_batches(map(len, epochs), settings.batch_size, settings.seed)
-    fit_in_steps(network.train(), batches, chunks, loss, settings, out, accelerator, report)
+    fit_in_steps(
+        network.train(),
+        batches,
+        in_chunks(settings.chunk),
+        loss,
+        settings,
+        out,
+        accelerator,
+        report,
+    )
     if accelerator.is_main_process:
         network.eval()
         folder = out / "encoder"
@@ -160,19 +166,13 @@ def _sources(
     settings: QueryTraining, data: Path, text: TextEncoder, report: OnProgress
 ) -> dict[str, _Source]:
     """The sources by name, their passages encoded."""
-    rows = read_text_relations([data / path for path in settings.text])
-    divided = split_texts(rows, settings.shares, set(settings.loose))
     cut = PassageSettings()
     count = counter(report, "passages")
     found = {}
-    for name, source in settings.sources.items():
-        members = set(source.members)
-        pool = EvidencePool(row for row in rows if row.source in members)
-        if not pool.documents:
-            raise InvalidInputError(f"{name}: no text pair is of this source")
+    for name, read in read_sources(settings, data).items():
         passages = [
             passage
-            for document in pool.documents
+            for document in read.pool.documents
             for passage in split_passages(document, cut.max_characters, cut.overlap_sentences)
         ]
         parts = []
@@ -181,13 +181,9 @@ def _sources(
             parts.append(text.encode(some, precision="auto"))
             count(len(some))
         found[name] = _Source(
-            pool,
+            read,
             [passage.document_id for passage in passages],
             torch.from_numpy(np.concatenate(parts)),
-            {
-                split: [row.claim for row in own if row.source in members]
-                for split, own in divided.items()
-            },
         )
     return found
 
@@ -198,10 +194,9 @@ def _draw(
     """The claims of an epoch, each after its source."""
     drawn = []
     for name, source in sources.items():
-        known = {claim for split in settings.trained_on for claim in source.claims[split]}
-        seed = f"{settings.seed}/{name}/{epoch}"
         wanted = settings.sources[name].claims
-        drawn += [(name, claim) for claim in source.pool.queries(known, wanted, seed)]
+        seed = f"{settings.seed}/{name}/{epoch}"
+        drawn += [(name, claim) for claim in source.read.draw(settings.trained_on, wanted, seed)]
     return drawn
 
 
@@ -215,8 +210,8 @@ def _scores(
     recalls: dict[str, dict[str, list[float]]] = {}
     claims = 0
     for name, source in sources.items():
-        known = set(source.claims[settings.scored_on])
-        some = source.pool.queries(known, len(known), settings.seed)
+        scored = source.read.claims[settings.scored_on]
+        some = source.read.draw([settings.scored_on], len(scored), settings.seed)
         if not some:
             continue
         claims += len(some)

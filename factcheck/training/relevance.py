@@ -19,8 +19,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from factcheck.datasets import read_text_relations, split_texts
-from factcheck.datasets.evidence_pools import EvidencePool
 from factcheck.encoders import Encoders
 from factcheck.encoders.precision import has_bfloat16
 from factcheck.encoders.relation import RelationEncoder, folder_of, tokenise
@@ -30,14 +28,15 @@ from factcheck.records import Claim
 from factcheck.retrieval import EvidenceIndex, Hit
 from factcheck.retrieval.rerank import features
 from factcheck.settings import SearchSettings
+from factcheck.training.claim_sources import SourceOfClaims, read_sources
 from factcheck.training.evidence_loss import evidence_loss
 from factcheck.training.inputs import inputs_of
 from factcheck.training.loop import (
-    Batch,
     OnProgress,
     begin_run,
     counter,
     fit_in_steps,
+    in_chunks,
     shuffled_batches,
     start_accelerator,
     write_metrics,
@@ -77,11 +76,10 @@ class Choice:
 
 @dataclass(frozen=True)
 class _Source:
-    """A source's evidence as an index, and its claims by split."""
+    """A source with its evidence as an index."""
 
-    pool: EvidencePool
+    read: SourceOfClaims
     index: EvidenceIndex
-    claims: Mapping[str, Sequence[str]]
 
     def search(self, claims: Sequence[str], depth: int) -> list[list[Hit]]:
         """What is found for claims, as it is before reranking."""
@@ -94,7 +92,7 @@ class _Source:
 
     def evidence(self, claim: str, hits: Sequence[Hit]) -> list[str | None]:
         """For each hit the id of its document, if that is evidence of the claim, or None."""
-        relevant = self.pool.relevant[claim]
+        relevant = self.read.pool.relevant[claim]
         return [hit.document_id if hit.document_id in relevant else None for hit in hits]
 
 
@@ -163,11 +161,6 @@ def train_relevance(
         network.body.set_attn_implementation("eager")
     bfloat16 = settings.bfloat16 and has_bfloat16(accelerator.device)
 
-    def chunks(batch: Batch) -> list[list[int]]:
-        return [
-            batch.rows[i : i + settings.chunk] for i in range(0, len(batch.rows), settings.chunk)
-        ]
-
     def loss(model: nn.Module, epoch: int, rows: list[int]) -> Tensor:
         chosen = [epochs[epoch][row] for row in rows]
         with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=bfloat16):
@@ -175,7 +168,9 @@ def train_relevance(
 
     reader = InParts(network).train()
     batches = shuffled_batches(map(len, epochs), settings.batch_size, settings.seed)
-    fit_in_steps(reader, batches, chunks, loss, settings, out, accelerator, report)
+    fit_in_steps(
+        reader, batches, in_chunks(settings.chunk), loss, settings, out, accelerator, report
+    )
     if accelerator.is_main_process:
         network.eval()
         folder.mkdir(parents=True, exist_ok=True)
@@ -262,18 +257,12 @@ def _sources(
     report: OnProgress,
 ) -> dict[str, _Source]:
     """The sources by name; their indices are built anew, or those that are there are opened."""
-    rows = read_text_relations([data / path for path in settings.text])
-    divided = split_texts(rows, settings.shares, set(settings.loose))
     folder.mkdir(parents=True, exist_ok=True)
     found = {}
-    for name, source in settings.sources.items():
-        members = set(source.members)
-        pool = EvidencePool(row for row in rows if row.source in members)
-        if not pool.documents:
-            raise InvalidInputError(f"{name}: no text pair is of this source")
+    for name, read in read_sources(settings, data).items():
         if builds:
             index = EvidenceIndex.build(
-                pool.documents,
+                read.pool.documents,
                 folder / name,
                 encoders,
                 overwrite=True,
@@ -281,11 +270,7 @@ def _sources(
             )
         else:
             index = EvidenceIndex.open(folder / name, encoders)
-        claims = {
-            split: [row.claim for row in own if row.source in members]
-            for split, own in divided.items()
-        }
-        found[name] = _Source(pool, index, claims)
+        found[name] = _Source(read, index)
     return found
 
 
@@ -300,9 +285,8 @@ def _draw(
     choices = []
     for name, source in sources.items():
         wanted = settings.sources[name]
-        known = {claim for split in settings.trained_on for claim in source.claims[split]}
         seed = f"{settings.seed}/{name}/{epoch}"
-        claims = source.pool.queries(known, wanted.claims, seed)
+        claims = source.read.draw(settings.trained_on, wanted.claims, seed)
         rng = Random(seed)
         for claim, hits in zip(claims, source.search(claims, settings.depth), strict=True):
             texts = [hit.passage.text for hit in hits]
@@ -340,8 +324,7 @@ def choose(
 
 def _weighed_claims(settings: RelevanceTraining, source: _Source) -> list[str]:
     """The claims of a source that the weights of reranking are fitted on."""
-    known = set(source.claims[settings.weighed_on])
-    return source.pool.queries(known, settings.weighed_claims, settings.seed)
+    return source.read.draw([settings.weighed_on], settings.weighed_claims, settings.seed)
 
 
 def _weighed(
@@ -421,7 +404,7 @@ class _Recalls:
     def add(self, name: str, claim: str, hits: Sequence[Hit]) -> None:
         """What was found for a claim of a source."""
         found = [hit.document_id for hit in hits]
-        self._of[name].append(self._sources[name].pool.recall(claim, found, RECALL_AT))
+        self._of[name].append(self._sources[name].read.pool.recall(claim, found, RECALL_AT))
 
     def means(self) -> dict[str, float]:
         """Of each source that has claims, and of these sources."""

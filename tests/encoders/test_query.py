@@ -154,6 +154,15 @@ def test_a_file_that_does_not_fit_is_named(
     assert str(error.value).startswith(f"{path}: {problem}")
 
 
+def test_a_folder_that_has_the_name_of_a_model_is_not_looked_into(
+    folder: Path, text_encoder: TextEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = folder.rename(folder.with_name(text_encoder.name))
+    (named / "query.json").write_text("{}")
+    monkeypatch.chdir(named.parent)
+    assert load_query_encoder(text_encoder) is not None
+
+
 def test_half_of_it_is_refused(folder: Path) -> None:
     text = TextEncoder.load(str(folder))
     (folder / "query.json").rename(folder / "kept.json")
@@ -200,6 +209,8 @@ def test_a_search_asks_halfway_between_both(folder: Path, encoders: Encoders) ->
     assert (asked * plain).sum(axis=1) == pytest.approx((asked * own).sum(axis=1), abs=1e-5)
     assert ((asked * plain).sum(axis=1) > (own * plain).sum(axis=1)).all()
     assert both.queries([]).shape == (0, both.text.dimension)
+    # What is known of them already is not encoded again.
+    assert both.queries(CLAIMS, -own) == pytest.approx(-own, abs=1e-5)
 
 
 def test_opposite_vectors_leave_the_plain_one() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from factcheck.encoders.query import load_query_encoder
 from factcheck.encoders.text import TextEncoder
@@ -112,6 +112,18 @@ def test_a_run_that_was_cut_off_ends_with_the_same_weights(
     other = load_file(tmp_path / "encoder" / "query.safetensors")
     assert one.keys() == other.keys()
     assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_a_checkpoint_on_another_text_encoder_is_refused(data: Path, tmp_path: Path) -> None:
+    text = TextEncoder.load("embedded")
+    text.model.save(str(tmp_path / "text"))
+    wanted = settings(text_encoder=str(tmp_path / "text"), epochs=1)
+    train(wanted, data, tmp_path / "run")
+    weights = load_file(tmp_path / "text" / "model.safetensors")
+    weights["encoder.layer.0.output.dense.bias"] += 0.5
+    save_file(weights, tmp_path / "text" / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UsageError, match="a run on other data"):
+        train(wanted, data, tmp_path / "run")
 
 
 def test_a_source_without_texts_is_named(data: Path, tmp_path: Path) -> None:

@@ -1,0 +1,55 @@
+"""Sources of claims with evidence to be found, as trainings of a search read them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from factcheck.datasets import read_text_relations, split_texts
+from factcheck.datasets.evidence_pools import EvidencePool
+from factcheck.errors import InvalidInputError
+from factcheck.training_settings import SearchTraining
+
+
+@dataclass(frozen=True)
+class SourceOfClaims:
+    """A source's evidence, and its claims by split.
+
+    Attributes:
+        pool: The evidence, and which of it belongs to a claim.
+        claims: The claims of each split.
+    """
+
+    pool: EvidencePool
+    claims: Mapping[str, Sequence[str]]
+
+    def draw(self, splits: Iterable[str], count: int, seed: int | str) -> list[str]:
+        """Some claims of splits, each once; fewer than `count` where there are no more."""
+        known = {claim for split in splits for claim in self.claims[split]}
+        return self.pool.queries(known, count, seed)
+
+
+def read_sources(settings: SearchTraining, data: Path) -> dict[str, SourceOfClaims]:
+    """The sources of a training by name.
+
+    Args:
+        settings: The training.
+        data: The folder that its files are named relative to.
+
+    Raises:
+        MissingResourceError: A file cannot be read.
+        InvalidInputError: A line is wrong, or a source has no text pair.
+    """
+    rows = read_text_relations([data / path for path in settings.text])
+    divided = split_texts(rows, settings.shares, set(settings.loose))
+    found = {}
+    for name, source in settings.sources.items():
+        members = set(source.members)
+        pool = EvidencePool(row for row in rows if row.source in members)
+        if not pool.documents:
+            raise InvalidInputError(f"{name}: no text pair is of this source")
+        claims = {
+            split: [row.claim for row in own if row.source in members]
+            for split, own in divided.items()
+        }
+        found[name] = SourceOfClaims(pool, claims)
+    return found
