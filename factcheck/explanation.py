@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 # From this probability on a passage by itself takes a side.
 _TAKES_A_SIDE = 0.6
+# What bears on the claim less probably than this does not seem to.
+_BEARS = 0.5
+_OF_PASSAGES = ("passages", "signals", "relations", "bearing")
 _OF_A_PICTURE = ("evidence_image_rows", "evidence_ocr", "has_evidence_ocr", "matched_places")
 
 
@@ -172,8 +175,8 @@ def _without_passages(inputs: FusionInputs, gone: set[int], leading: _Leading) -
     count, places = int(inputs.has_passage[0].sum()), inputs.has_passage.shape[1]
     kept = [place for place in range(count) if place not in gone]
     changed: dict[str, Any] = {}
-    for name in ("passages", "signals", "relations"):
-        array = np.zeros_like(getattr(inputs, name))
+    for name in _OF_PASSAGES:
+        array = np.full_like(getattr(inputs, name), np.nan if name == "bearing" else 0)
         array[0, : len(kept)] = getattr(inputs, name)[0, kept]
         changed[name] = array
     changed["has_passage"] = np.arange(places)[None] < len(kept)
@@ -199,17 +202,20 @@ def _without_sentences(
     # One that was all of its passage leaves no text to read.
     vectors = encoders.texts(texts) if texts else np.zeros((0, inputs.passages.shape[-1]))
     relations = read_relations(encoders, [claim] * len(texts), [[text] for text in texts], 1)
+    if was_found := not np.isnan(inputs.bearing).all():
+        asked = encoders.queries([claim])[0]
+        bearing = encoders.bearings([(claim, text) for text in texts], vectors @ asked)
     found = 0
     rows = []
     for sentence in sentences:
-        changed = {
-            name: getattr(inputs, name).copy() for name in ("passages", "signals", "relations")
-        }
+        changed = {name: getattr(inputs, name).copy() for name in _OF_PASSAGES}
         for place, text in sentence.passages.items():
             if text:
                 changed["passages"][0, place] = vectors[found]
                 changed["signals"][0, place] = lexical_signals(claim, text)
                 changed["relations"][0, place] = relations[found, 0]
+                if was_found:
+                    changed["bearing"][0, place] = bearing[found]
                 found += 1
         gone = {place for place, text in sentence.passages.items() if not text}
         rows.append(_without_passages(replace(inputs, **changed), gone, leading))
@@ -230,7 +236,9 @@ def _disagreements(evidence: Evidence) -> tuple[tuple[int, int], ...]:
         return [
             number
             for number, cited in enumerate(evidence.passages, start=1)
-            if cited.relation is not None and cited.relation[side] >= _TAKES_A_SIDE
+            if cited.relation is not None
+            and cited.relation[side] >= _TAKES_A_SIDE
+            and (cited.bearing is None or cited.bearing >= _BEARS)
         ]
 
     return tuple(
@@ -244,6 +252,8 @@ def _missing(claim: Claim, verdict: Verdict, inputs: FusionInputs) -> tuple[str,
     """What a verdict had to do without."""
     evidence = verdict.evidence
     missing = []
+    if evidence.bearing is not None and evidence.bearing < _BEARS:
+        missing.append("Nothing that was found is likely to bear on the claim.")
     if claim.image is None:
         missing.append("The claim came without a picture.")
     elif inputs.claim_image_rows[0] < 0:

@@ -24,6 +24,7 @@ from factcheck.evidence import (
     picture_warnings,
     warn_of_what_is_not_read,
 )
+from factcheck.evidence_selection import bearing_of, select_hits
 from factcheck.fusion.inputs import FusionInputs, PassageVectors, optional_texts
 from factcheck.pictures import read_bytes
 from factcheck.records import CitedImage, CitedPassage, Claim, Evidence
@@ -58,8 +59,10 @@ def found_evidence(
 ) -> FoundEvidence:
     """Encode claims with the evidence that an index holds for them.
 
-    Passages are found by meaning, by words and by picture (`retrieval.search`). A claim's picture
-    is put beside that of the leading document, which the best passage is from.
+    Passages are found by meaning, by words and by picture (`retrieval.search`). Of the best those
+    are read that are evidence about as probably as any of them (`encoders.bearing`): others would
+    only hide what these say. A claim's picture is put beside that of the leading document, which
+    the best passage is from.
 
     Args:
         reading: How to read them.
@@ -95,7 +98,11 @@ def found_evidence(
         )
     ]
     reranker = Reranker.of(reading.encoders)
-    hits = index.search_queries(queries, reading.count, reading.search, reading.policy, reranker)
+    hits = select_hits(
+        reading.encoders,
+        queries,
+        index.search_queries(queries, reading.count, reading.search, reading.policy, reranker),
+    )
     # The dense channel always finds something; the others need not.
     places = [place for place, found in enumerate(hits) if found]
     problems = {
@@ -150,6 +157,7 @@ def found_evidence(
         ),
         np.concatenate([pictures.tokens, index.image_tokens(image_rows)]),
         reading.count,
+        bearing_of([hits[place] for place in places], reading.count),
     )
     evidence = [
         Evidence(
@@ -230,6 +238,11 @@ def _places_beside(
 def counted(places: float) -> int | None:
     """A number of places that match, as a verdict has it; None where none were looked for."""
     return None if np.isnan(places) else int(places)
+
+
+def known(probability: float) -> float | None:
+    """A probability as a verdict has it; None where there is none."""
+    return None if np.isnan(probability) else float(probability)
 
 
 def cited_image(image: ImageHit) -> CitedImage:

@@ -20,7 +20,13 @@ from factcheck.encoders import Encoders, EncodingCache
 from factcheck.errors import InvalidInputError, UsageError
 from factcheck.evidence import EncodedEvidence, Reading, given_evidence
 from factcheck.explanation import explain as explain_verdict
-from factcheck.found_evidence import FoundEvidence, beside_the_next, counted, found_evidence
+from factcheck.found_evidence import (
+    FoundEvidence,
+    beside_the_next,
+    counted,
+    found_evidence,
+    known,
+)
 from factcheck.fusion.abstention import Conformal
 from factcheck.fusion.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
 from factcheck.fusion.inputs import FusionInputs
@@ -221,7 +227,8 @@ class FactChecker:
             self._conformal(max_error)
         search, policy = search or SearchSettings(), policy or SourcePolicy()
         reading = replace(self._reading(strict), search=search, policy=policy)
-        reranker = Reranker.of(self.encoders) if search.rerank else None
+        reader = Reranker.of(self.encoders)
+        reranker = reader if search.rerank else None
         how = Search(
             search.channels,
             0 if reranker is None else search.rerank,
@@ -231,6 +238,7 @@ class FactChecker:
             policy.blocked_sha256,
             None if reranker is None else reranker.sha256,
             None if self.encoders.query is None else self.encoders.query.sha256,
+            None if reader is None or reader.bearing is None else reader.sha256,
         )
         verdicts: list[Verdict] = []
         for start in range(0, len(claims), CHUNK):
@@ -311,14 +319,18 @@ class FactChecker:
             text, same = probabilities.factors(row)
             image = evidence.image
             passages = [
-                cited
-                if (read := probabilities.passage(row, place)) is None
-                else replace(cited, relation=read[0], weight=read[1])
+                replace(
+                    cited
+                    if (read := probabilities.passage(row, place)) is None
+                    else replace(cited, relation=read[0], weight=read[1]),
+                    bearing=known(encoded.inputs.bearing[row, place]),
+                )
                 for place, cited in enumerate(evidence.passages)
             ]
             evidence = replace(
                 evidence,
                 passages=tuple(passages),
+                bearing=known(probabilities.bearing[row]),
                 image=None
                 if image is None
                 else replace(

@@ -193,6 +193,8 @@ class CitedPassage:
             text relation encoder read it.
         weight: How much it counts among the passages in the text relation encoder's reading, in
             [0, 1]; None likewise.
+        bearing: Probability that it bears on the claim at all (`encoders.bearing`); None where the
+            evidence was given, or nothing tells it.
         channels: Which channels of the index found it; none where the evidence was given.
         copies: Ids of documents that carry a copy of it and are not cited for that.
     """
@@ -204,6 +206,7 @@ class CitedPassage:
     date: str | None = None
     relation: dict[TextRelation, float] | None = None
     weight: float | None = None
+    bearing: float | None = None
     channels: dict[str, Found] = field(default_factory=dict)
     copies: tuple[str, ...] = ()
 
@@ -265,6 +268,9 @@ class Evidence:
         warnings: What was missing or could not be read, one sentence each.
         more_elsewhere: How many more there are elsewhere than are listed; those that were not
             compared are counted by their fingerprints.
+        bearing: Probability that any of the passages bears on the claim; None where the evidence
+            was given, or nothing tells it. What does not bear on a claim is insufficient: the text
+            relation has that in it.
     """
 
     passages: tuple[CitedPassage, ...] = ()
@@ -272,6 +278,7 @@ class Evidence:
     elsewhere: tuple[CitedImage, ...] = ()
     warnings: tuple[str, ...] = ()
     more_elsewhere: int = 0
+    bearing: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types only, as JSON holds them."""
@@ -287,6 +294,7 @@ class Evidence:
             elsewhere=tuple(CitedImage(**image) for image in data["elsewhere"]),
             warnings=tuple(data["warnings"]),
             more_elsewhere=data.get("more_elsewhere", 0),
+            bearing=data.get("bearing"),
         )
 
 
@@ -400,6 +408,8 @@ class Search:
         reranker_sha256: Hash of what put passages in order; None where nothing did.
         query_sha256: Hash of what gave claims the vectors that were searched with; None where that
             was the text encoder alone.
+        bearing_sha256: Hash of what tells whether passages bear on the claim; None where nothing
+            does.
     """
 
     channels: tuple[str, ...]
@@ -410,6 +420,7 @@ class Search:
     blocked_sha256: str | None = None
     reranker_sha256: str | None = None
     query_sha256: str | None = None
+    bearing_sha256: str | None = None
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:

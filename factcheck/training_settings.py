@@ -431,6 +431,8 @@ class RelevanceTraining(SearchTraining):
         relation_encoder: The text relation encoder that it stands on: `embedded`, or a folder.
         weighed_on: The split whose claims the weights of reranking are fitted on.
         weighed_claims: So many of them of each source.
+        held: Part of the claims that are asked about whose evidence an index is taken to hold
+            (`encoders.bearing`).
         depth: Passages that a search finds for a claim, of which those beside it are drawn.
         epochs: How often claims are drawn.
         bfloat16: Whether the forward pass runs in bfloat16 where the processor has it.
@@ -440,6 +442,7 @@ class RelevanceTraining(SearchTraining):
     relation_encoder: str = "embedded"
     weighed_on: str
     weighed_claims: int = Field(250, ge=2)
+    held: float = Field(0.8, gt=0, lt=1)
     sources: Mapping[str, EvidenceSource] = Field(min_length=1)
     depth: int = Field(60, ge=2, le=1000)
     epochs: int = Field(2, ge=1)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from factcheck import Document, EvidenceIndex
 from factcheck.encoders import Encoders, ImageEncoder, TextEncoder
+from factcheck.encoders.bearing import Bearing
 from factcheck.encoders.image import ImageTransform, build_twins_svt, save_image_encoder
 from factcheck.encoders.relation import (
     RelationConfig,
@@ -94,7 +95,13 @@ def relation_encoder_folder(
     written = RelationEncoder.load(str(folder), text_encoder)
     save_relevance(
         folder,
-        RelevanceConfig(relation_sha256=written.sha256, layers=1, weights=(1.0, 1.0, 1.0, 0.5)),
+        RelevanceConfig(
+            relation_sha256=written.sha256,
+            layers=1,
+            weights=(1.0, 1.0, 1.0, 0.5),
+            # So nearly flat that all that is found is read.
+            bearing=Bearing(bias=0.0, relevance=0.05, cosine=0.5),
+        ),
         relevance,
     )
     return folder

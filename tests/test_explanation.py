@@ -125,6 +125,45 @@ def test_an_explanation_changes_nothing_and_can_be_repeated(
         assert again == verdict
 
 
+def test_what_is_taken_away_may_be_all_that_bore_on_the_claim(
+    checker: FactChecker, encoders: Encoders, tmp_path: Path
+) -> None:
+    texts = {"one": "Storms come in autumn.", "two": "The harbour of Port Bell was closed."}
+    documents = [Document(name, text) for name, text in texts.items()]
+    index = EvidenceIndex.build(documents, tmp_path / "index", encoders)
+    verdict = checker.check(CLAIM, index, explain=True)
+    assert verdict.explanation is not None
+    assert verdict.evidence.bearing is not None
+    passages = verdict.evidence.passages
+    assert len(passages) == 2
+    assert verdict.evidence.bearing == max(cited.bearing or 0 for cited in passages)
+    for removal, left in zip(verdict.explanation.removals, passages[::-1], strict=True):
+        name = left.passage.document_id
+        kept = [document for document in documents if document.id == name]
+        alone = checker.check(CLAIM, EvidenceIndex.build(kept, tmp_path / name, encoders))
+        assert alone.evidence.bearing == pytest.approx(left.bearing, abs=1e-5)
+        assert removal.probability == pytest.approx(alone.probabilities[verdict.label], abs=1e-4)
+
+
+def test_a_sentence_taken_away_may_be_what_bore_on_the_claim(
+    checker: FactChecker, encoders: Encoders, tmp_path: Path
+) -> None:
+    index = EvidenceIndex.build([SHORT], tmp_path / "index", encoders)
+    verdict = checker.check(CLAIM, index, explain=True)
+    assert verdict.explanation is not None
+    key = verdict.explanation.sentence
+    assert key is not None
+    text = " ".join(sentence for sentence in SENTENCES if sentence != key.text)
+    left = EvidenceIndex.build([replace(SHORT, text=text)], tmp_path / "left", encoders)
+    without = checker.check(CLAIM, left)
+    assert without.evidence.bearing is not None
+    assert verdict.evidence.bearing is not None
+    assert abs(without.evidence.bearing - verdict.evidence.bearing) > 0.005
+    # An index encodes in bfloat16 where the processor has it.
+    wanted = without.probabilities[verdict.label]
+    assert key.removal.probability == pytest.approx(wanted, abs=1e-3)
+
+
 def test_passages_that_disagree() -> None:
     def cited(support: float, refute: float) -> CitedPassage:
         values = (support, 1 - support - refute, refute)
@@ -133,6 +172,12 @@ def test_passages_that_disagree() -> None:
 
     passages = (cited(0.7, 0.1), cited(0.1, 0.8), cited(0.2, 0.2), cited(0.6, 0.3))
     assert _disagreements(Evidence(passages)) == ((1, 2), (4, 2))
+    # What does not bear on the claim is no voice in the matter.
+    found = tuple(
+        replace(one, bearing=bearing)
+        for one, bearing in zip(passages, (0.9, 0.6, 0.9, 0.2), strict=True)
+    )
+    assert _disagreements(Evidence(found)) == ((1, 2),)
     assert _disagreements(Evidence((CitedPassage(Passage("d", 0, 1, "x"), 0.5),))) == ()
 
 

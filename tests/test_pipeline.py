@@ -13,7 +13,9 @@ from news import COMET, LIBRARY
 
 from factcheck import Claim, Document, EvidenceIndex, FactChecker
 from factcheck.encoders import Encoders
+from factcheck.encoders.bearing import Bearing
 from factcheck.encoders.relation import unpack
+from factcheck.encoders.relevance import Relevance, RelevanceConfig
 from factcheck.errors import (
     FactcheckError,
     InvalidInputError,
@@ -27,6 +29,7 @@ from factcheck.records import (
     TEXT_RELATIONS,
     Label,
     Search,
+    TextRelation,
     Verdict,
     label_probabilities,
 )
@@ -76,6 +79,14 @@ def searched_with(checker: FactChecker) -> str:
     return query.sha256
 
 
+def told_by(checker: FactChecker) -> str:
+    """The hash of what tells whether passages bear on a claim."""
+    relation = checker.encoders.relation
+    assert relation is not None
+    assert relation.relevance is not None
+    return relation.relevance.sha256
+
+
 def test_the_right_document_is_cited_with_offsets(
     checker: FactChecker, index: EvidenceIndex, documents: list[Document], photographs: Path
 ) -> None:
@@ -94,6 +105,7 @@ def test_the_right_document_is_cited_with_offsets(
         40,
         reranker_sha256=reranker.sha256,
         query_sha256=searched_with(checker),
+        bearing_sha256=told_by(checker),
     )
 
 
@@ -163,6 +175,7 @@ def test_a_policy_is_kept_and_recorded(
         "2024-05-05",
         "keep",
         query_sha256=searched_with(checker),
+        bearing_sha256=told_by(checker),
     )
     assert "harbour" not in {cited.passage.document_id for cited in verdict.evidence.passages}
     assert Verdict.from_dict(verdict.to_dict()) == verdict
@@ -402,6 +415,67 @@ def test_a_head_without_text_relations_says_nothing_of_passages(
     assert {cited.relation for cited in verdict.evidence.passages} == {None}
     with pytest.raises(InvalidInputError, match=r"text relation encoder .* but none was given"):
         FactChecker(checker.checkpoint, encoders)
+
+
+def test_what_was_found_is_insufficient_as_far_as_it_does_not_bear_on_the_claim(
+    checker: FactChecker, index: EvidenceIndex
+) -> None:
+    claim = Claim("The library lent 1.2 million books.")
+    verdict = checker.check(claim, index)
+    evidence = verdict.evidence
+    assert evidence.bearing is not None
+    assert 0 < evidence.bearing < 1
+    assert evidence.bearing == max(cited.bearing or 0 for cited in evidence.passages)
+    bearing = checker.encoders.bearings(
+        [(claim.text, cited.passage.text) for cited in evidence.passages],
+        np.array([cited.score for cited in evidence.passages]),
+    )
+    assert [cited.bearing for cited in evidence.passages] == pytest.approx(bearing, abs=1e-5)
+    assert checker.encoders.relation is not None
+    assert checker.encoders.relation.relevance is not None
+    relevance = checker.encoders.relation.relevance
+    silent = replace_bearing(relevance, None)
+    try:
+        plain = checker.check(claim, index)
+    finally:
+        relevance.config = silent
+    assert plain.evidence.bearing is None
+    assert {cited.bearing for cited in plain.evidence.passages} == {None}
+    for relation in TEXT_RELATIONS:
+        rest = 1 - evidence.bearing if relation is TextRelation.INSUFFICIENT else 0.0
+        wanted = evidence.bearing * plain.text_relation[relation] + rest
+        assert verdict.text_relation[relation] == pytest.approx(wanted, abs=1e-6)
+    assert sum(verdict.probabilities.values()) == pytest.approx(1)
+
+
+def replace_bearing(relevance: Relevance, bearing: Bearing | None) -> RelevanceConfig:
+    """Change what tells whether passages bear on claims, and give back what was there."""
+    before = relevance.config
+    relevance.config = before.model_copy(update={"bearing": bearing})
+    return before
+
+
+def test_it_is_told_of_passages_that_were_not_put_in_order(
+    checker: FactChecker, index: EvidenceIndex
+) -> None:
+    claim = Claim("The library lent 1.2 million books.")
+    verdict = checker.check(claim, index)
+    for rerank in (0, 1):
+        other = checker.check(claim, index, search=SearchSettings(rerank=rerank))
+        told = {cited.passage: cited.bearing for cited in verdict.evidence.passages}
+        for cited in other.evidence.passages:
+            assert cited.bearing == pytest.approx(told.get(cited.passage, cited.bearing), abs=1e-5)
+            assert cited.bearing is not None
+        assert other.search is not None
+        assert verdict.search is not None
+        assert other.search.reranked == rerank
+        assert other.search.bearing_sha256 == verdict.search.reranker_sha256
+
+
+def test_what_is_given_is_taken_to_bear_on_the_claim(checker: FactChecker) -> None:
+    verdict = checker.compare(Claim("A comet was seen."), Document("d", "Cats sleep all day."))
+    assert verdict.evidence.bearing is None
+    assert {cited.bearing for cited in verdict.evidence.passages} == {None}
 
 
 def test_a_label_is_given_only_at_the_error_rate_asked_for(

@@ -55,6 +55,7 @@ _SHOWN = 0.0005
 
 def in_words(verdict: Verdict) -> str:
     """What a verdict means, in one sentence."""
+    bearing = verdict.evidence.bearing
     likeliest = max(verdict.text_relation, key=verdict.text_relation.__getitem__)
     if likeliest is not text_relation_of(verdict.label):
         # What the text is likeliest to say is divided between two labels by the pictures.
@@ -63,6 +64,11 @@ def in_words(verdict: Verdict) -> str:
             "same picture, and no label is likelier than this one."
         )
     sentence = _TEXTS[verdict.label]
+    if likeliest is TextRelation.INSUFFICIENT and bearing is not None and bearing < 0.5:
+        nothing = "Nothing that was found is likely to bear on the claim"
+        if verdict.label is Label.INSUFFICIENT_MULTIMODAL:
+            return f"{nothing}, although it comes with the same picture."
+        return f"{nothing}."
     if sentence.endswith("."):
         return sentence
     if verdict.image_relation is None:
@@ -189,6 +195,8 @@ def _relations(verdict: Verdict) -> "Table":
         if verdict.image_relation is None
         else f"same picture {verdict.image_relation:.1%}",
     )
+    if verdict.evidence.bearing is not None:
+        table.add_row("Found", f"bears on the claim {verdict.evidence.bearing:.1%}")
     return table
 
 
@@ -274,7 +282,9 @@ def _said(cited: CitedPassage) -> list[str]:
     if cited.relation is None or cited.weight is None:
         return []
     relation = max(cited.relation, key=cited.relation.__getitem__)
-    return [f"{_SAYS[relation]} ({cited.relation[relation]:.1%}), weight {cited.weight:.0%}"]
+    said = f"{_SAYS[relation]} ({cited.relation[relation]:.1%}), weight {cited.weight:.0%}"
+    bears = "" if cited.bearing is None else f", bears on it {cited.bearing:.1%}"
+    return [f"{said}{bears}"]
 
 
 def _picture_place(image: CitedImage) -> list[str]:

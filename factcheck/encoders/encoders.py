@@ -237,6 +237,23 @@ class Encoders:
             on_progress,
         )[:, 0]
 
+    def bearings(self, pairs: Sequence[tuple[str, str]], cosines: np.ndarray) -> np.ndarray:
+        """Whether passages that were found for claims bear on them at all.
+
+        Args:
+            pairs: N claims, each with a passage.
+            cosines: (N,) of the passages' vectors and those that the claims are searched with
+                (`queries`).
+
+        Returns:
+            (N,) float32 probabilities (`encoders.bearing`); NaN where nothing here tells them.
+        """
+        relevance = None if self.relation is None else self.relation.relevance
+        if relevance is None or relevance.config.bearing is None:
+            return np.full(len(pairs), np.nan, dtype=np.float32)
+        told = relevance.config.bearing.probabilities(self.relevances(pairs), cosines)
+        return told.astype(np.float32)
+
     def _each_once(
         self,
         inputs: Sequence[T],

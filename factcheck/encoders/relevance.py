@@ -8,7 +8,7 @@ they are. To read a passage for its relevance takes as long as to read it for it
 
 What is read out is a logit. Of the passages found for a claim it says, by a softmax over them,
 which is the likeliest to be evidence (ListNet, Cao et al., ICML 2007); between claims it cannot be
-compared.
+compared. Whether any of them is evidence, `encoders.bearing` says.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Self
 from pydantic import Field, FiniteFloat
 from torch import Tensor, nn
 
+from factcheck.encoders.bearing import Bearing
 from factcheck.encoders.precision import NumberFormats, convert_body
 from factcheck.encoders.upper_layers import (
     own_weights,
@@ -48,11 +49,13 @@ class RelevanceConfig(Settings):
         relation_sha256: Hash of the text relation encoder whose lower layers it reads.
         layers: How many upper layers are its own.
         weights: Of what the order of a search's hits is made up of (`retrieval.rerank.features`).
+        bearing: Whether hits bear on a claim at all; None where that was not fitted.
     """
 
     relation_sha256: str
     layers: int = Field(ge=1)
     weights: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat]
+    bearing: Bearing | None = None
 
 
 class RelevanceNetwork(nn.Module):
@@ -115,7 +118,7 @@ class Relevance:
         self.config = config
         self.network = network.eval()
         self.formats = NumberFormats(self.network, convert_body)
-        named = f"{config.model_dump_json()} {state_hash(network.own)}"
+        named = f"{config.model_dump_json(exclude_none=True)} {state_hash(network.own)}"
         self.sha256 = hashlib.sha256(named.encode()).hexdigest()
 
     @classmethod
@@ -161,4 +164,5 @@ def save_relevance(folder: Path, config: RelevanceConfig, network: RelevanceNetw
         RunError: A weight is no finite number in half precision.
     """
     save_own_weights(folder / WEIGHTS_FILE, network.own)
-    (folder / CONFIG_FILE).write_text(config.model_dump_json(indent=2) + "\n")
+    said = config.model_dump_json(indent=2, exclude_none=True)
+    (folder / CONFIG_FILE).write_text(said + "\n")

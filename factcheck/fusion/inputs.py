@@ -87,6 +87,9 @@ class FusionInputs:
         matched_places: (N,) float32, in how many places the two pictures match
             (`encoders.local_features`); NaN where they were not compared so. It is not for the
             head, which token grids are for, but for what calibrates it.
+        bearing: (N, K) float32, probability that a passage that was found bears on the claim
+            (`encoders.bearing`); NaN where it was given, which is to say it does, where nothing
+            tells it, and where a passage is absent. It is not for the head either.
         grids: (U, T, C) float32 token grids.
     """
 
@@ -102,6 +105,7 @@ class FusionInputs:
     claim_image_rows: np.ndarray
     evidence_image_rows: np.ndarray
     matched_places: np.ndarray
+    bearing: np.ndarray
     grids: np.ndarray
 
     def __len__(self) -> int:
@@ -121,6 +125,7 @@ class FusionInputs:
         matched_places: np.ndarray,
         grids: np.ndarray,
         passages: int,
+        bearing: np.ndarray | None = None,
     ) -> Self:
         """Put encodings in place and encode what is left, the OCR texts and the text relations.
 
@@ -136,6 +141,7 @@ class FusionInputs:
             matched_places: (N,) as in the attributes.
             grids: (U, T, C) token grids.
             passages: K, the number of passages the head reads; more are left out.
+            bearing: (N, K) as in the attributes; None where the evidence was given.
         """
         count, dimension = claim_vectors.shape
         vectors = np.zeros((count, passages, dimension), dtype=np.float32)
@@ -163,6 +169,7 @@ class FusionInputs:
             claim_image_rows,
             evidence_image_rows,
             matched_places,
+            np.full((count, passages), np.nan, dtype=np.float32) if bearing is None else bearing,
             grids,
         )
 

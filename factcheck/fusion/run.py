@@ -1,4 +1,9 @@
-"""Running a checkpoint over inputs: from encodings to calibrated probabilities."""
+"""Running a checkpoint over inputs: from encodings to calibrated probabilities.
+
+The head says what evidence says of a claim. Whether what a search found is evidence is another
+question (`encoders.bearing`), and the law of total probability puts both answers together: where
+nothing that was found bears on the claim, what was found is insufficient.
+"""
 
 from dataclasses import dataclass
 
@@ -20,17 +25,20 @@ class RelationProbabilities:
     """Calibrated probabilities of N examples.
 
     Attributes:
-        text: (N, 3) of support, insufficient, refute.
+        text: (N, 3) of support, insufficient, refute; with what may not bear on the claim in it.
         image: (N,) of the same picture; NaN where there are not two pictures.
         passages: (N, K, 3) of the text relation of each passage by itself; NaN where there is none,
             or no text relation encoder.
         weights: (N, K) shares of the passages in the text relation encoder's reading; NaN likewise.
+        bearing: (N,) that anything bears on the claim; NaN where the evidence was given or nothing
+            tells it.
     """
 
     text: np.ndarray
     image: np.ndarray
     passages: np.ndarray
     weights: np.ndarray
+    bearing: np.ndarray
 
     @property
     def label(self) -> np.ndarray:
@@ -103,14 +111,37 @@ def calibrated(
         calibration: Temperatures, biases and a power.
         text: (N, 3) logits of the text relation.
         image: (N,) logits of the same picture.
-        inputs: Says where there are two pictures, and in how many places they match.
+        inputs: Says where there are two pictures, in how many places they match, and whether what
+            was found bears on the claims.
     """
+    bearing = _any_bears(inputs)
     both = (inputs.claim_image_rows >= 0) & (inputs.evidence_image_rows >= 0)
     return RelationProbabilities(
-        calibration.text_probabilities(text),
+        _unless_nothing_bears(calibration.text_probabilities(text), bearing),
         np.where(both, calibration.image_probabilities(image, inputs.matched_places), np.nan),
         *_passages(calibration, inputs),
+        bearing,
     )
+
+
+def _any_bears(inputs: FusionInputs) -> np.ndarray:
+    """(N,) probability that any passage bears on the claim: that of the likeliest."""
+    told = ~np.isnan(inputs.bearing)
+    highest = np.where(told, inputs.bearing, 0).max(axis=1, initial=0).astype(np.float64)
+    return np.where(told.any(axis=1), highest, np.nan)
+
+
+def _unless_nothing_bears(text: np.ndarray, bearing: np.ndarray) -> np.ndarray:
+    """(N, 3) probabilities, what was found being insufficient where it does not bear on the claim.
+
+    Args:
+        text: (N, 3) of the text relation, where it does.
+        bearing: (N,) that it does; NaN where that is no question.
+    """
+    does = np.where(np.isnan(bearing), 1.0, bearing)[:, None]
+    open_ = np.array([relation is TextRelation.INSUFFICIENT for relation in TEXT_RELATIONS])
+    mixed: np.ndarray = does * text + (1 - does) * open_
+    return mixed
 
 
 def _passages(calibration: Calibration, inputs: FusionInputs) -> tuple[np.ndarray, np.ndarray]:

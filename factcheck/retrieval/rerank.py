@@ -12,6 +12,7 @@ from typing import Self
 import numpy as np
 
 from factcheck.encoders import Encoders
+from factcheck.encoders.bearing import Bearing
 from factcheck.retrieval.hits import Hit
 
 
@@ -23,11 +24,13 @@ class Reranker:
         relevances: From N claims, each with a passage, to (N,) relevance logits.
         weights: (F,) of `features`.
         sha256: Names what it goes by.
+        bearing: Says of hits whether they bear on a claim at all; None where nothing does.
     """
 
     relevances: Callable[[Sequence[tuple[str, str]]], np.ndarray]
     weights: np.ndarray
     sha256: str
+    bearing: Bearing | None = None
 
     @classmethod
     def of(cls, encoders: Encoders) -> Self | None:
@@ -35,7 +38,9 @@ class Reranker:
         relevance = None if encoders.relation is None else encoders.relation.relevance
         if relevance is None:
             return None
-        return cls(encoders.relevances, np.array(relevance.config.weights), relevance.sha256)
+        config = relevance.config
+        weights = np.array(config.weights)
+        return cls(encoders.relevances, weights, relevance.sha256, config.bearing)
 
     def order(
         self, claims: Sequence[str], found: Sequence[Sequence[Hit]], count: int
@@ -58,11 +63,18 @@ class Reranker:
         for hits, own in zip(found, read, strict=True):
             stop = start + len(own)
             scores = features(own, relevances[start:stop]) @ self.weights
+            bearing = self._bearing(own, relevances[start:stop])
             start = stop
             order = np.lexsort((np.arange(len(own)), -scores))
-            first = [replace(own[i], reranked=float(scores[i])) for i in order]
+            first = [replace(own[i], reranked=float(scores[i]), bearing=bearing[i]) for i in order]
             ordered.append([*first, *hits[len(own) :]])
         return ordered
+
+    def _bearing(self, hits: Sequence[Hit], relevances: np.ndarray) -> list[float | None]:
+        if self.bearing is None:
+            return [None] * len(hits)
+        cosines = np.array([hit.score for hit in hits])
+        return list(map(float, self.bearing.probabilities(relevances, cosines)))
 
 
 def features(hits: Sequence[Hit], relevances: np.ndarray) -> np.ndarray:

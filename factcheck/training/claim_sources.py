@@ -7,7 +7,12 @@ from pathlib import Path
 from factcheck.datasets import read_text_relations, split_texts
 from factcheck.datasets.evidence_pools import EvidencePool
 from factcheck.errors import InvalidInputError
+from factcheck.records import Claim
+from factcheck.retrieval import EvidenceIndex, Hit
+from factcheck.settings import SearchSettings
 from factcheck.training_settings import SearchTraining
+
+_ASKED_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -53,3 +58,25 @@ def read_sources(settings: SearchTraining, data: Path) -> dict[str, SourceOfClai
         }
         found[name] = SourceOfClaims(pool, claims)
     return found
+
+
+@dataclass(frozen=True)
+class IndexedSource:
+    """A source with its evidence as an index."""
+
+    read: SourceOfClaims
+    index: EvidenceIndex
+
+    def search(self, claims: Sequence[str], depth: int) -> list[list[Hit]]:
+        """What is found for claims, as it is before reranking."""
+        how = SearchSettings(rerank=0, distinct=False)
+        found: list[list[Hit]] = []
+        for start in range(0, len(claims), _ASKED_AT_ONCE):
+            some = [Claim(claim) for claim in claims[start : start + _ASKED_AT_ONCE]]
+            found += self.index.search_many(some, depth, how)
+        return found
+
+    def evidence(self, claim: str, hits: Sequence[Hit]) -> list[str | None]:
+        """For each hit the id of its document, if that is evidence of the claim, or None."""
+        relevant = self.read.pool.relevant[claim]
+        return [hit.document_id if hit.document_id in relevant else None for hit in hits]

@@ -23,3 +23,11 @@ def evidence_loss(logits: Tensor, right: Sequence[Sequence[int]]) -> Tensor:
     others = logits[wrong].logsumexp(0)
     found = torch.stack([logits[list(own)].logsumexp(0) for own in right])
     return (torch.logaddexp(others, found) - found).mean()
+
+
+def places_of(evidence: Sequence[str | None]) -> list[list[int]]:
+    """For each right document the places of its passages."""
+    return [
+        [place for place, other in enumerate(evidence) if other == document]
+        for document in dict.fromkeys(document for document in evidence if document is not None)
+    ]

@@ -24,12 +24,9 @@ from factcheck.encoders.precision import has_bfloat16
 from factcheck.encoders.relation import RelationEncoder, folder_of, tokenise
 from factcheck.encoders.relevance import RelevanceConfig, RelevanceNetwork, save_relevance
 from factcheck.errors import InvalidInputError, UsageError
-from factcheck.records import Claim
-from factcheck.retrieval import EvidenceIndex, Hit
-from factcheck.retrieval.rerank import features
-from factcheck.settings import SearchSettings
-from factcheck.training.claim_sources import SourceOfClaims, read_sources
-from factcheck.training.evidence_loss import evidence_loss
+from factcheck.retrieval import EvidenceIndex
+from factcheck.training.claim_sources import IndexedSource, read_sources
+from factcheck.training.evidence_loss import evidence_loss, places_of
 from factcheck.training.inputs import inputs_of
 from factcheck.training.loop import (
     OnProgress,
@@ -41,22 +38,16 @@ from factcheck.training.loop import (
     start_accelerator,
     write_metrics,
 )
+from factcheck.training.reranking import fit_reranking, read_validation_claims
 from factcheck.training_settings import RelevanceTraining
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_ASKED_AT_ONCE = 256
 _PAIRS_AT_ONCE = 64
 
 # Of the wrong passages beside a claim, this part is those that the search puts first.
 _FIRST = 2 / 3
-
-_SHRINKAGE = 1e-3
-"""Of the weights of reranking."""
-
-RECALL_AT = 5
-"""How many documents a search is scored by."""
 
 
 @dataclass(frozen=True)
@@ -72,28 +63,6 @@ class Choice:
     claim: str
     passages: tuple[str, ...]
     evidence: tuple[str | None, ...]
-
-
-@dataclass(frozen=True)
-class _Source:
-    """A source with its evidence as an index."""
-
-    read: SourceOfClaims
-    index: EvidenceIndex
-
-    def search(self, claims: Sequence[str], depth: int) -> list[list[Hit]]:
-        """What is found for claims, as it is before reranking."""
-        how = SearchSettings(rerank=0, distinct=False)
-        found: list[list[Hit]] = []
-        for start in range(0, len(claims), _ASKED_AT_ONCE):
-            some = [Claim(claim) for claim in claims[start : start + _ASKED_AT_ONCE]]
-            found += self.index.search_many(some, depth, how)
-        return found
-
-    def evidence(self, claim: str, hits: Sequence[Hit]) -> list[str | None]:
-        """For each hit the id of its document, if that is evidence of the claim, or None."""
-        relevant = self.read.pool.relevant[claim]
-        return [hit.document_id if hit.document_id in relevant else None for hit in hits]
 
 
 def train_relevance(
@@ -113,10 +82,10 @@ def train_relevance(
             show.
 
     Returns:
-        The number of claims in the first epoch, the weights of reranking, and the recall of
-        the claims' evidence among the first documents found for validation claims, as they are
-        fused and reranked, by source and in the mean; each half of these claims is reranked by
-        weights that were fitted on the other half.
+        The number of claims in the first epoch, the weights of reranking and of bearing, and the
+        recall of the claims' evidence among the first documents found for validation claims, as
+        they are fused and reranked, by source and in the mean, and how well found evidence is told
+        from other passages; each half of these claims by weights that were fitted on the other.
 
     Raises:
         UsageError: `out` holds a checkpoint of a run with other settings or on other data, or the
@@ -182,9 +151,10 @@ def train_relevance(
         save_relevance(folder, config, network)
         # What is weighed and scored is what was written.
         written = RelationEncoder.load(str(folder), encoders.text)
-        metrics = _weighed(weighed, sources, encoders.with_relation(written), report)
-        weights = tuple(metrics["weights"])
-        save_relevance(folder, config.model_copy(update={"weights": weights}), network)
+        read = read_validation_claims(weighed, sources, encoders.with_relation(written), report)
+        weights, bearing, metrics = fit_reranking(settings.held, read, sources)
+        fitted = {"weights": weights, "bearing": bearing}
+        save_relevance(folder, config.model_copy(update=fitted), network)
         metrics = {"claims": len(epochs[0]), **metrics}
         write_metrics(out, metrics)
     accelerator.wait_for_everyone()
@@ -234,18 +204,10 @@ def choice_loss(
     logits = read.float()[np.argsort(order)]
     counts = [len(choice.passages) for choice in choices]
     losses = [
-        evidence_loss(own, _places(choice.evidence))
+        evidence_loss(own, places_of(choice.evidence))
         for choice, own in zip(choices, logits.split(counts), strict=True)
     ]
     return torch.stack(losses).sum()
-
-
-def _places(evidence: Sequence[str | None]) -> list[list[int]]:
-    """For each right document the places of its passages."""
-    return [
-        [place for place, other in enumerate(evidence) if other == document]
-        for document in dict.fromkeys(document for document in evidence if document is not None)
-    ]
 
 
 def _sources(
@@ -255,7 +217,7 @@ def _sources(
     encoders: Encoders,
     builds: bool,
     report: OnProgress,
-) -> dict[str, _Source]:
+) -> dict[str, IndexedSource]:
     """The sources by name; their indices are built anew, or those that are there are opened."""
     folder.mkdir(parents=True, exist_ok=True)
     found = {}
@@ -270,13 +232,13 @@ def _sources(
             )
         else:
             index = EvidenceIndex.open(folder / name, encoders)
-        found[name] = _Source(read, index)
+        found[name] = IndexedSource(read, index)
     return found
 
 
 def _draw(
     settings: RelevanceTraining,
-    sources: Mapping[str, _Source],
+    sources: Mapping[str, IndexedSource],
     epoch: int,
     report: OnProgress,
 ) -> list[Choice]:
@@ -322,91 +284,6 @@ def choose(
     return Choice(claim, tuple(text for text, _ in chosen), tuple(own for _, own in chosen))
 
 
-def _weighed_claims(settings: RelevanceTraining, source: _Source) -> list[str]:
+def _weighed_claims(settings: RelevanceTraining, source: IndexedSource) -> list[str]:
     """The claims of a source that the weights of reranking are fitted on."""
     return source.read.draw([settings.weighed_on], settings.weighed_claims, settings.seed)
-
-
-def _weighed(
-    weighed: Mapping[str, Sequence[str]],
-    sources: Mapping[str, _Source],
-    encoders: Encoders,
-    report: OnProgress,
-) -> dict[str, Any]:
-    """Weights fitted on the validation claims, and how well each half does by the other's."""
-    count = counter(report, "weigh")
-    depth = SearchSettings().rerank
-    known: list[tuple[str, str, list[Hit], np.ndarray, list[list[int]]]] = []
-    for name, source in sources.items():
-        claims = weighed[name]
-        for claim, hits in zip(claims, source.search(claims, 2 * depth), strict=True):
-            first = hits[:depth]
-            relevances = encoders.relevances([(claim, hit.passage.text) for hit in first])
-            right = _places(source.evidence(claim, first))
-            known.append((name, claim, hits, features(first, relevances), right))
-            count(1)
-    halves = [known[0::2], known[1::2]]
-    fused, reranked = _Recalls(sources), _Recalls(sources)
-    for fitted, scored in (halves, halves[::-1]):
-        weights = fit_weights([(own, right) for *_, own, right in fitted])
-        for name, claim, hits, own, _ in scored:
-            order = np.argsort(-(own @ weights), kind="stable")
-            fused.add(name, claim, hits)
-            reranked.add(name, claim, [*(hits[i] for i in order), *hits[len(order) :]])
-    weights = fit_weights([(own, right) for *_, own, right in known])
-    return {
-        "weights": [round(float(weight), 3) for weight in weights],
-        "validation_claims": len(known),
-        f"recall@{RECALL_AT}": {"fused": fused.means(), "reranked": reranked.means()},
-    }
-
-
-def fit_weights(lists: Sequence[tuple[np.ndarray, Sequence[Sequence[int]]]]) -> np.ndarray:
-    """Weights by which, of a claim's hits, its evidence is the likeliest (`evidence_loss`).
-
-    A conditional logit, every claim counting as any other, with a little shrinkage.
-
-    Args:
-        lists: For each claim (n, F) features of its hits, and for each right document the places of
-            its hits. Claims whose hits are all right or all wrong say nothing and are passed over.
-
-    Returns:
-        (F,) weights.
-    """
-    chosen = [
-        (torch.from_numpy(own).double(), right)
-        for own, right in lists
-        if 0 < sum(map(len, right)) < len(own)
-    ]
-    weights = torch.zeros(lists[0][0].shape[1], dtype=torch.float64, requires_grad=True)
-    optimiser = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
-
-    def loss() -> Tensor:
-        optimiser.zero_grad()
-        total: Tensor = _SHRINKAGE * weights.square().sum()
-        if chosen:
-            losses = [evidence_loss(own @ weights, right) for own, right in chosen]
-            total = total + torch.stack(losses).mean()
-        total.backward()  # type: ignore[no-untyped-call]
-        return total
-
-    optimiser.step(loss)  # type: ignore[no-untyped-call]
-    return weights.detach().numpy()
-
-
-class _Recalls:
-    """Recall of claims' evidence among the first documents, by source."""
-
-    def __init__(self, sources: Mapping[str, _Source]) -> None:
-        self._sources = sources
-        self._of: dict[str, list[float]] = {name: [] for name in sources}
-
-    def add(self, name: str, claim: str, hits: Sequence[Hit]) -> None:
-        """What was found for a claim of a source."""
-        found = [hit.document_id for hit in hits]
-        self._of[name].append(self._sources[name].read.pool.recall(claim, found, RECALL_AT))
-
-    def means(self) -> dict[str, float]:
-        """Of each source that has claims, and of these sources."""
-        means = {name: float(np.mean(own)) for name, own in self._of.items() if own}
-        return {**means, "mean": float(np.mean(list(means.values()))) if means else float("nan")}

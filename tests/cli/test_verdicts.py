@@ -98,6 +98,39 @@ def test_a_label_that_two_others_share_the_way_to_is_told_as_what_it_is() -> Non
     assert "The evidence supports the claim in words, and shows another picture." in plain
 
 
+def test_what_does_not_bear_on_a_claim_is_said_not_to() -> None:
+    passage = CitedPassage(
+        Passage("d", 0, 1, "x"),
+        0.5,
+        relation={
+            TextRelation.SUPPORT: 0.1,
+            TextRelation.INSUFFICIENT: 0.1,
+            TextRelation.REFUTE: 0.8,
+        },
+        weight=1.0,
+        bearing=0.125,
+    )
+    relation = {
+        TextRelation.SUPPORT: 0.05,
+        TextRelation.INSUFFICIENT: 0.9,
+        TextRelation.REFUTE: 0.05,
+    }
+    evidence = Evidence((passage,), bearing=0.125)
+    said = words(Verdict.from_factors(relation, None, evidence, "0" * 64))
+    assert "Nothing that was found is likely to bear on the claim." in said
+    assert "Found bears on the claim 12.5%" in said
+    assert "Contradicts the claim (80.0%), weight 100%, bears on it 12.5%" in said
+    said = words(Verdict.from_factors(relation, 0.9, evidence, "0" * 64))
+    assert "likely to bear on the claim, although it comes with the same picture." in said
+    surer = replace(evidence, bearing=0.5)
+    said = words(Verdict.from_factors(relation, None, surer, "0" * 64))
+    assert "The evidence cannot tell whether the claim is true." in said
+    given = Evidence((replace(passage, bearing=None),))
+    said = words(Verdict.from_factors(relation, None, given, "0" * 64))
+    assert "bears on" not in said
+    assert "The evidence cannot tell whether the claim is true." in said
+
+
 def test_copies_of_a_passage_are_named() -> None:
     passage = Passage("wire", 0, 3, "It.")
     cited = CitedPassage(passage, 0.9, copies=("paper", "site"))

@@ -100,6 +100,27 @@ def test_a_hash_names_its_weights(folder: Path, relevance: Relevance) -> None:
     assert changed.sha256 == again.config.relation_sha256
 
 
+def test_what_does_not_tell_whether_anything_bears_on_a_claim_says_nothing_of_it(
+    folder: Path, text_encoder: TextEncoder, encoders: Encoders, relevance: Relevance
+) -> None:
+    cosines = np.array([0.9, 0.1, 0.5])
+    assert relevance.config.bearing is not None
+    told = encoders.bearings(PAIRS, cosines)
+    assert told == pytest.approx(
+        relevance.config.bearing.probabilities(encoders.relevances(PAIRS), cosines)
+    )
+    path = folder / "relevance.json"
+    said = json.loads(path.read_text())
+    del said["bearing"]
+    path.write_text(json.dumps(said))
+    plain = RelationEncoder.load(str(folder), text_encoder)
+    assert plain.relevance is not None
+    assert plain.relevance.sha256 != relevance.sha256
+    assert np.isnan(encoders.with_relation(plain).bearings(PAIRS, cosines)).all()
+    bare = Encoders(encoders.text, encoders.image)
+    assert np.isnan(bare.bearings(PAIRS, cosines)).all()
+
+
 def test_an_encoder_without_it_says_so(
     folder: Path, text_encoder: TextEncoder, encoders: Encoders
 ) -> None:
@@ -127,6 +148,10 @@ def test_half_of_it_is_refused(folder: Path, text_encoder: TextEncoder) -> None:
         ({"layers": 2}, "of 2 layers of a Transformer, 2 cannot be copied"),
         ({"weights": [1, 2]}, "weights.2: Field required"),
         ({"weights": [1, 2, 3, float("nan")]}, "weights.3: Input should be a finite number"),
+        (
+            {"bearing": {"bias": 0, "relevance": -1, "cosine": 1}},
+            "bearing.relevance: Input should be greater than or equal to 0",
+        ),
         ({"colour": "red"}, "colour: Extra inputs are not permitted"),
     ],
 )

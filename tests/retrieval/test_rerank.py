@@ -57,5 +57,18 @@ def test_encoders_that_tell_relevance_can_rerank(encoders: Encoders) -> None:
     assert reranker.sha256 == encoders.relation.relevance.sha256
     [found] = reranker.order(["a claim"], [HITS], 3)
     logits = encoders.relevances([("a claim", hit.passage.text) for hit in HITS])
-    wanted = features(HITS, logits) @ np.array(encoders.relation.relevance.config.weights)
+    config = encoders.relation.relevance.config
+    wanted = features(HITS, logits) @ np.array(config.weights)
     assert [hit.reranked for hit in found] == pytest.approx(sorted(wanted, reverse=True), abs=1e-4)
+    assert config.bearing is not None
+    bearing = config.bearing.probabilities(logits, np.array([hit.score for hit in HITS]))
+    assert [hit.bearing for hit in found] == pytest.approx([bearing[hit.row] for hit in found])
+
+
+def test_what_is_not_reread_is_not_told_of(encoders: Encoders) -> None:
+    reranker = Reranker.of(encoders)
+    assert reranker is not None
+    [found] = reranker.order(["a claim"], [HITS], 2)
+    assert [hit.bearing is None for hit in found] == [False, False, True]
+    [found] = Reranker(by_number, np.zeros(4), "").order(["a claim"], [HITS], 2)
+    assert [hit.bearing for hit in found] == [None] * 3

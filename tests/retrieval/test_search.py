@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -400,6 +401,6 @@ def test_hits_are_equal_one_by_one_and_together(index: EvidenceIndex, photograph
         alone = index.search(claim, 5)
         assert [hit.row for hit in alone] == [hit.row for hit in hits]
         assert np.allclose([h.score for h in alone], [h.score for h in hits], atol=1e-5)
-        assert [replace(h, score=0, reranked=None, channels={}) for h in alone] == [
-            replace(h, score=0, reranked=None, channels={}) for h in hits
-        ]
+        assert [h.bearing for h in alone] == pytest.approx([h.bearing for h in hits], abs=1e-5)
+        measured: dict[str, Any] = {"score": 0, "reranked": None, "bearing": None, "channels": {}}
+        assert [replace(h, **measured) for h in alone] == [replace(h, **measured) for h in hits]

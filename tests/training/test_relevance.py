@@ -8,7 +8,6 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -18,7 +17,7 @@ from factcheck.encoders.relation import RelationEncoder
 from factcheck.errors import InvalidInputError, UsageError
 from factcheck.training import relevance as module
 from factcheck.training import train
-from factcheck.training.relevance import Choice, InParts, choice_loss, choose, fit_weights
+from factcheck.training.relevance import Choice, InParts, choice_loss, choose
 from factcheck.training_settings import RelevanceTraining
 
 THINGS = ("door", "car", "flag", "boat", "bridge", "tower", "train", "statue")
@@ -96,6 +95,10 @@ def test_its_metrics_and_its_weights_are_written(run: Path, relation_encoder_fol
     assert list(encoder.relevance.config.weights) == metrics["weights"]
     assert encoder.relevance.config.weights[3] > 0.1
     assert encoder.sha256 == RelationEncoder.load(str(relation_encoder_folder)).sha256
+    assert encoder.relevance.config.bearing is not None
+    assert encoder.relevance.config.bearing.model_dump() == metrics["bearing"]
+    told = metrics["mean_bearing"]
+    assert told["evidence_found"] > told["none_found"] + 0.2
     recalls = metrics["recall@5"]
     assert recalls["reranked"]["mean"] >= recalls["fused"]["mean"] > 0.5
     assert recalls["fused"]["mean"] == pytest.approx(
@@ -209,31 +212,3 @@ def test_the_loss_is_that_of_every_right_document(relation_encoder_folder: Path)
     second = -math.log(w2 / (w1 + w2))
     loss = choice_loss(InParts(_Lengths()), tokenizer, [one, two], 64)
     assert loss.item() == pytest.approx(first + second, abs=1e-5)
-
-
-def test_the_fit_finds_what_tells_the_right_ones() -> None:
-    rng = np.random.default_rng(0)
-    truth = np.array([0.0, 2.0, -1.0, 0.5])
-    lists = []
-    for _ in range(2000):
-        own = rng.normal(size=(6, 4))
-        likelihood = np.exp(own @ truth)
-        lists.append((own, [[rng.choice(6, p=likelihood / likelihood.sum())]]))
-    assert fit_weights(lists) == pytest.approx(truth, abs=0.15)
-
-
-def test_a_document_is_found_by_any_of_its_passages() -> None:
-    # What tells one passage of the right document from the wrong ones, the other does not have.
-    own = np.array([[3.0], [-0.5], [0.0], [0.5]])
-    together, apart = fit_weights([(own, [[0, 1]])]), fit_weights([(own, [[0], [1]])])
-    assert together[0] > 2 * abs(apart[0])
-
-
-def test_claims_that_say_nothing_are_passed_over() -> None:
-    rng = np.random.default_rng(0)
-    own = rng.normal(size=(5, 4))
-    none: list[list[int]] = []
-    every = [[0, 1], [2, 3, 4]]
-    assert fit_weights([(own, none), (own, every)]) == pytest.approx(np.zeros(4))
-    one = [[2]]
-    assert fit_weights([(own, one)]) == pytest.approx(fit_weights([(own, none), (own, one)]))
