@@ -59,10 +59,10 @@ def found_evidence(
 ) -> FoundEvidence:
     """Encode claims with the evidence that an index holds for them.
 
-    Passages are found by meaning, by words and by picture (`retrieval.search`). Of the best those
-    are read that are evidence about as probably as any of them (`encoders.bearing`): others would
-    only hide what these say. A claim's picture is put beside that of the leading document, which
-    the best passage is from.
+    Passages are found by meaning, by words and by picture (`retrieval.search`). Of the best the
+    first is read, and those that bear on the claim about as probably as any (`evidence_selection`):
+    others would only hide what these say. A claim's picture is put beside that of the leading
+    document, which the best passage is from.
 
     Args:
         reading: How to read them.
@@ -174,7 +174,7 @@ def found_evidence(
 def beside_the_next(
     reading: Reading, index: EvidenceIndex, found: FoundEvidence, row: int
 ) -> FusionInputs | None:
-    """A claim's encodings as they were if the leading document were not there.
+    """A claim's encodings as they were if the leading document were not among what was read.
 
     Args:
         reading: How evidence is read.

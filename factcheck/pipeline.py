@@ -227,8 +227,8 @@ class FactChecker:
             self._conformal(max_error)
         search, policy = search or SearchSettings(), policy or SourcePolicy()
         reading = replace(self._reading(strict), search=search, policy=policy)
-        reader = Reranker.of(self.encoders)
-        reranker = reader if search.rerank else None
+        reranker = Reranker.of(self.encoders) if search.rerank else None
+        bearing = self.encoders.bearing
         how = Search(
             search.channels,
             0 if reranker is None else search.rerank,
@@ -238,7 +238,7 @@ class FactChecker:
             policy.blocked_sha256,
             None if reranker is None else reranker.sha256,
             None if self.encoders.query is None else self.encoders.query.sha256,
-            None if reader is None or reader.bearing is None else reader.sha256,
+            None if bearing is None else bearing.sha256,
         )
         verdicts: list[Verdict] = []
         for start in range(0, len(claims), CHUNK):

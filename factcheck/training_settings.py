@@ -432,7 +432,7 @@ class RelevanceTraining(SearchTraining):
         weighed_on: The split whose claims the weights of reranking are fitted on.
         weighed_claims: So many of them of each source.
         held: Part of the claims that are asked about whose evidence an index is taken to hold
-            (`encoders.bearing`).
+            (`training.reranking.fit_bearing`).
         depth: Passages that a search finds for a claim, of which those beside it are drawn.
         epochs: How often claims are drawn.
         bfloat16: Whether the forward pass runs in bfloat16 where the processor has it.

@@ -159,9 +159,9 @@ def probabilities(fitted_on: Head, scored: Head) -> dict[str, tuple[np.ndarray, 
     inputs = scored.split.inputs
     both = (inputs.claim_image_rows >= 0) & (inputs.evidence_image_rows >= 0)
     image = np.where(both, ships.image_probabilities(scored.image), np.nan)
-    none = np.full((len(image), 0), np.nan)
+    none, given = np.full((len(image), 0), np.nan), np.full(len(image), np.nan)
     return {
-        name: (own, RelationProbabilities(own, image, none, none).label)
+        name: (own, RelationProbabilities(own, image, none, none, given).label)
         for name, own in text.items()
     }
 

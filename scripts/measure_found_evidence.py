@@ -92,8 +92,9 @@ def verdicts(
     """Verdicts on N claims by what an index holds.
 
     Returns:
-        `truth` (N,) as places in `TEXT_RELATIONS`, `found` (N,) bool, `passages` (N,) how many are
-        read, `bearing` (N,), and `text` (N, 3), the text relation.
+        `truth` (N,) as places in `TEXT_RELATIONS`, `read` (N,) bool, whether evidence is among the
+        passages that are read, `passages` (N,) how many these are, `bearing` (N,), and `text`
+        (N, 3), the text relation.
     """
     found = found_evidence(reading, [Claim(claim) for claim in claims], index)
     probabilities = relation_probabilities(checkpoint, found.encoded.inputs)
@@ -101,14 +102,16 @@ def verdicts(
     for place, evidence in zip(found.claims, found.encoded.evidence, strict=True):
         own = said[claims[place]]
         texts = (
-            normalise(index.document(cited.passage.document_id).text) for cited in evidence.passages
+            normalise(index.document(document_id).text)
+            for cited in evidence.passages
+            for document_id in (cited.passage.document_id, *cited.copies)
         )
         relation = next((own[text] for text in texts if text in own), None)
         known.append(relation is not None)
         truth.append(OPEN if relation is None else TEXT_RELATIONS.index(relation))
     return {
         "truth": np.array(truth),
-        "found": np.array(known),
+        "read": np.array(known),
         "passages": found.encoded.inputs.has_passage.sum(axis=1),
         "bearing": probabilities.bearing,
         "text": probabilities.text,
@@ -122,7 +125,8 @@ def measures(rows: Rows) -> dict[str, float]:
     likelihood = probabilities[np.arange(len(truth)), truth]
     error = expected_calibration_error(probabilities.max(axis=1), given == truth)
     figures = {
-        "evidence_among_the_passages": rows["found"].mean(),
+        "evidence_found": rows["found"].mean(),
+        "evidence_read": rows["read"].mean(),
         "passages": rows["passages"].mean(),
         "right": (given == truth).mean(),
         "decided": (given != OPEN).mean(),
@@ -179,7 +183,8 @@ def main() -> None:
         for (name, index), (way, reading) in itertools.product(indices.items(), ways.items()):
             rows = verdicts(checker.checkpoint, reading, index, claims, said)
             # Evidence that is found and not read is found all the same.
-            rows["truth"] = collected.get((name, next(iter(ways)), source), rows)["truth"]
+            whole = collected.get((name, next(iter(ways)), source), rows)
+            rows |= {"truth": whole["truth"], "found": whole["read"]}
             collected[name, way, source] = rows
             tell(f"{source:14} {name:8} {way:24} {measures(rows)}")
     results: dict[str, Any] = {}

@@ -76,7 +76,9 @@ def text_encoder() -> TextEncoder:
 
 @pytest.fixture(scope="session")
 def relation_encoder_folder(
-    text_encoder: TextEncoder, tmp_path_factory: pytest.TempPathFactory
+    text_encoder: TextEncoder,
+    tiny_image_encoder_folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """A text relation encoder of two layers of the text encoder's, its readouts fresh.
 
@@ -93,6 +95,7 @@ def relation_encoder_folder(
     config = RelationConfig(base_sha256=text_encoder.sha256, max_tokens=64, layers=2)
     save_relation_encoder(folder, config, network)
     written = RelationEncoder.load(str(folder), text_encoder)
+    image = ImageEncoder.load(str(tiny_image_encoder_folder))
     save_relevance(
         folder,
         RelevanceConfig(
@@ -100,7 +103,12 @@ def relation_encoder_folder(
             layers=1,
             weights=(1.0, 1.0, 1.0, 0.5),
             # So nearly flat that all that is found is read.
-            bearing=Bearing(bias=0.0, relevance=0.05, cosine=0.5),
+            bearing=Bearing(
+                bias=0.0,
+                relevance=0.05,
+                cosine=0.5,
+                search_sha256=Encoders(text_encoder, image).search_sha256,
+            ),
         ),
         relevance,
     )

@@ -1,6 +1,7 @@
 """The nouns: labels and their factors, verdicts and their JSON."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from factcheck.records import (
     Evidence,
     Label,
     Passage,
+    Search,
     TextRelation,
     Verdict,
     label_of,
@@ -63,6 +65,21 @@ def verdict() -> Verdict:
 
 def test_a_verdict_survives_json() -> None:
     assert Verdict.from_dict(json.loads(json.dumps(verdict().to_dict()))) == verdict()
+    given = verdict()
+    cited = replace(given.evidence.passages[0], bearing=0.25)
+    found = replace(
+        given,
+        evidence=replace(given.evidence, passages=(cited,), bearing=0.25),
+        search=Search(("dense",), 0, bearing_sha256="a hash"),
+    )
+    assert Verdict.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+
+
+def test_a_verdict_from_before_says_nothing_of_what_bears_on_the_claim() -> None:
+    plain = replace(verdict(), search=Search(("dense",), 40)).to_dict()
+    del plain["evidence"]["bearing"], plain["evidence"]["passages"][0]["bearing"]
+    del plain["search"]["bearing_sha256"]
+    assert Verdict.from_dict(plain) == replace(verdict(), search=Search(("dense",), 40))
 
 
 def test_the_label_is_the_most_probable_one() -> None:

@@ -82,6 +82,8 @@ def _write_hits(console: "Console", hits: "list[Hit]") -> None:
         found = [
             f"{channel} {found.rank} ({found.score:.3f})" for channel, found in hit.channels.items()
         ]
+        if hit.bearing is not None:
+            found.append(f"bears on it {hit.bearing:.1%}")
         if hit.picture is not None:
             found.append(_told(hit.picture))
         if hit.copies:

@@ -7,6 +7,7 @@ one another. Here its logit and the cosine of claim and passage become a probabi
 compared between claims: that a passage is evidence, whichever way it decides.
 """
 
+import hashlib
 from collections.abc import Sequence
 from typing import Annotated, Self
 
@@ -27,11 +28,19 @@ class Bearing(Settings):
         bias: Added to both.
         relevance: Weighs the relevance logit.
         cosine: Weighs the cosine of the passage and the vector that the claim was searched with.
+        search_sha256: Hash of what encoded both (`Encoders.search_sha256`): cosines of other
+            encoders lie elsewhere, and say nothing here.
     """
 
     bias: _Bias
     relevance: _Weight
     cosine: _Weight
+    search_sha256: str
+
+    @property
+    def sha256(self) -> str:
+        """Hash of its numbers and of what it was fitted with."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
     def probabilities(self, relevances: np.ndarray, cosines: np.ndarray) -> np.ndarray:
         """The probability that a passage bears on its claim.
@@ -59,6 +68,7 @@ class Bearing(Settings):
         cosines: Sequence[np.ndarray],
         found: np.ndarray,
         weights: np.ndarray,
+        search_sha256: str,
     ) -> Self:
         """Fit by maximum likelihood, where it is known whether a claim's evidence was found.
 
@@ -70,6 +80,7 @@ class Bearing(Settings):
             cosines: For each their cosines.
             found: (N,) bool, whether evidence of the claim is among them.
             weights: (N,) how much each claim counts.
+            search_sha256: As in the attributes.
         """
         from scipy.optimize import minimize
 
@@ -97,7 +108,7 @@ class Bearing(Settings):
             options={"initial_simplex": start, "maxiter": 4000, "xatol": 1e-4, "fatol": 1e-9},
         ).x
         bias, relevance, cosine = (round(float(value), 3) for value in best)
-        return cls(bias=bias, relevance=relevance, cosine=cosine)
+        return cls(bias=bias, relevance=relevance, cosine=cosine, search_sha256=search_sha256)
 
 
 _SHRINKAGE = 1e-4

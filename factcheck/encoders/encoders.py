@@ -19,6 +19,7 @@ from factcheck import pictures
 from factcheck.characters import legible
 from factcheck.encoders import image as image_module
 from factcheck.encoders import text as text_module
+from factcheck.encoders.bearing import Bearing
 from factcheck.encoders.cache import EncodingCache
 from factcheck.encoders.identity import settings_hash, tokenizer_settings, transformer_settings
 from factcheck.encoders.image import ImageEncoder, pool
@@ -248,11 +249,28 @@ class Encoders:
         Returns:
             (N,) float32 probabilities (`encoders.bearing`); NaN where nothing here tells them.
         """
-        relevance = None if self.relation is None else self.relation.relevance
-        if relevance is None or relevance.config.bearing is None:
+        if self.bearing is None:
             return np.full(len(pairs), np.nan, dtype=np.float32)
-        told = relevance.config.bearing.probabilities(self.relevances(pairs), cosines)
-        return told.astype(np.float32)
+        return self.bearing.probabilities(self.relevances(pairs), cosines).astype(np.float32)
+
+    @property
+    def bearing(self) -> Bearing | None:
+        """What tells whether passages bear on claims; None where nothing does.
+
+        It goes by cosines, too, so it tells nothing where a search is made with other encoders than
+        those that it was fitted with.
+        """
+        relevance = None if self.relation is None else self.relation.relevance
+        bearing = None if relevance is None else relevance.config.bearing
+        if bearing is None or bearing.search_sha256 != self.search_sha256:
+            return None
+        return bearing
+
+    @property
+    def search_sha256(self) -> str:
+        """Hash of what encodes claims and passages for a search."""
+        asked_with = self.text if self.query is None else self.query
+        return hashlib.sha256(f"{self.text.sha256} {asked_with.sha256}".encode()).hexdigest()
 
     def _each_once(
         self,

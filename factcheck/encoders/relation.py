@@ -38,7 +38,7 @@ from factcheck.encoders.relevance import Relevance
 from factcheck.encoders.text import EMBEDDED as EMBEDDED_TEXT
 from factcheck.encoders.text import TextEncoder
 from factcheck.encoders.weights import in_half_precision, read_weights, weights_hash
-from factcheck.errors import InvalidInputError, MissingResourceError, UsageError
+from factcheck.errors import InvalidInputError, MissingResourceError, RunError, UsageError
 from factcheck.settings import Precision, Settings, first_problem
 
 if TYPE_CHECKING:
@@ -275,6 +275,7 @@ class RelationEncoder:
             (N,) float32 logits, to be compared between passages of one claim.
 
         Raises:
+            RunError: They are not finite: weights that are finite overflow.
             UsageError: It has nothing that tells relevance.
             PrerequisiteError: As for `encode`.
         """
@@ -286,7 +287,10 @@ class RelationEncoder:
             logits: Tensor = network(tokens)
             return logits[:, None]
 
-        return self._read(pairs, 1, read, batch_size, on_progress)[:, 0]
+        logits = self._read(pairs, 1, read, batch_size, on_progress)[:, 0]
+        if not np.isfinite(logits).all():
+            raise RunError(f"{self.name}: tells relevance in numbers that are not finite")
+        return logits
 
     @property
     def _device(self) -> torch.device:

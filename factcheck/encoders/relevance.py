@@ -110,15 +110,17 @@ class Relevance:
         config: What its file says.
         network: The network, in evaluation mode.
         formats: The same network in each number format.
-        sha256: Hash of its own weights and of what its file says, the text relation encoder's hash
-            among it.
+        sha256: Hash of its own weights and of what its file says of them, the text relation
+            encoder's hash among it.
     """
 
     def __init__(self, config: RelevanceConfig, network: RelevanceNetwork) -> None:
         self.config = config
         self.network = network.eval()
         self.formats = NumberFormats(self.network, convert_body)
-        named = f"{config.model_dump_json(exclude_none=True)} {state_hash(network.own)}"
+        # What is made of its logits between claims changes neither them nor an order.
+        said = config.model_dump_json(exclude={"bearing"})
+        named = f"{said} {state_hash(network.own)}"
         self.sha256 = hashlib.sha256(named.encode()).hexdigest()
 
     @classmethod

@@ -39,8 +39,8 @@ class Hit:
         fused: Its score in reciprocal rank fusion; None where nothing was fused
             (`EvidenceIndex.search_vectors`).
         reranked: How much it has to say (`retrieval.rerank`); None where it was not put in order.
-        bearing: Probability that it bears on the claim at all (`encoders.bearing`); None likewise,
-            and where nothing tells it.
+        bearing: Probability that it bears on the claim at all (`encoders.bearing`); None where it
+            was not read for that, or nothing tells it.
         channels: What each channel that found it made of it.
         copies: Ids of documents that carry a copy of it and are not listed for that.
         picture: What its document shows, where it was looked for by a picture

@@ -38,9 +38,8 @@ class Reranker:
         relevance = None if encoders.relation is None else encoders.relation.relevance
         if relevance is None:
             return None
-        config = relevance.config
-        weights = np.array(config.weights)
-        return cls(encoders.relevances, weights, relevance.sha256, config.bearing)
+        weights = np.array(relevance.config.weights)
+        return cls(encoders.relevances, weights, relevance.sha256, encoders.bearing)
 
     def order(
         self, claims: Sequence[str], found: Sequence[Sequence[Hit]], count: int

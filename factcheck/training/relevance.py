@@ -152,7 +152,9 @@ def train_relevance(
         # What is weighed and scored is what was written.
         written = RelationEncoder.load(str(folder), encoders.text)
         read = read_validation_claims(weighed, sources, encoders.with_relation(written), report)
-        weights, bearing, metrics = fit_reranking(settings.held, read, sources)
+        weights, bearing, metrics = fit_reranking(
+            settings.held, read, sources, encoders.search_sha256
+        )
         fitted = {"weights": weights, "bearing": bearing}
         save_relevance(folder, config.model_copy(update=fitted), network)
         metrics = {"claims": len(epochs[0]), **metrics}

@@ -87,14 +87,17 @@ def read_validation_claims(
 
 
 def fit_reranking(
-    held: float, read: Sequence[Weighed], sources: Mapping[str, IndexedSource]
+    held: float,
+    read: Sequence[Weighed],
+    sources: Mapping[str, IndexedSource],
+    search_sha256: str,
 ) -> tuple[tuple[float, ...], Bearing | None, dict[str, Any]]:
     """What is fitted on all validation claims, and how well each half does by the other's."""
     fused, reranked = _Recalls(sources), _Recalls(sources)
     told: dict[bool, list[float]] = {True: [], False: []}
     for fitted, scored in ((read[0::2], read[1::2]), (read[1::2], read[0::2])):
         weights = fit_weights([(one.features, one.right) for one in fitted])
-        bearing = fit_bearing(fitted, weights, held)
+        bearing = fit_bearing(fitted, weights, held, search_sha256)
         for one in scored:
             order = np.argsort(-(one.features @ weights), kind="stable")
             fused.add(one.source, one.claim, one.hits)
@@ -105,7 +108,7 @@ def fit_reranking(
                 told[found].append(float(bearing.probabilities(*_columns(passages)).max()))
     weights = fit_weights([(one.features, one.right) for one in read])
     shown = tuple(round(float(weight), 3) for weight in weights)
-    bearing = fit_bearing(read, np.array(shown), held)
+    bearing = fit_bearing(read, np.array(shown), held, search_sha256)
     metrics = {
         "weights": list(shown),
         "bearing": None if bearing is None else bearing.model_dump(),
@@ -119,33 +122,34 @@ def fit_reranking(
     return shown, bearing, metrics
 
 
-def fit_bearing(read: Sequence[Weighed], weights: np.ndarray, held: float) -> Bearing | None:
+def fit_bearing(
+    read: Sequence[Weighed], weights: np.ndarray, held: float, search_sha256: str
+) -> Bearing | None:
     """What tells whether anything that is found bears on a claim.
 
-    What is found in another source's index does not. What is found in the claim's own and is not
-    its evidence may, for sources do not name all evidence there is; so claims are told apart by
-    where they are looked for.
+    It does where evidence that the source names is found. Sources do not name all evidence there
+    is, so some of what is found in the claim's own index instead bears on it as well; that it
+    counts as if it did not makes for caution.
 
     Args:
         read: Claims with what is found for them.
         weights: Of reranking.
-        held: How much claims count that are looked for where their evidence is, beside the others.
+        held: How much claims count that are looked for where their evidence is, beside the same
+            claims looked for where it is not.
+        search_sha256: Of what they were looked for with (`Encoders.search_sha256`).
 
     Returns:
-        None where claims were looked for in one way alone.
+        None where evidence is found for no claim, or none was looked for elsewhere.
     """
     chosen = _here_and_elsewhere(read, weights)
+    found = np.array([whether for _, whether in chosen], dtype=bool)
     others = len(chosen) - len(read)
-    if not others or not any(found for _, found in chosen):
+    if not found.any() or not others:
         return None
-    here = np.arange(len(chosen)) < len(read)
     relevances, cosines = zip(*(_columns(passages) for passages, _ in chosen), strict=True)
-    return Bearing.fit(
-        relevances,
-        cosines,
-        np.array([found for _, found in chosen]),
-        np.where(here, held / len(read), (1 - held) / others),
-    )
+    here = np.arange(len(chosen)) < len(read)
+    shares = np.where(here, held / len(read), (1 - held) / others)
+    return Bearing.fit(relevances, cosines, found, shares, search_sha256)
 
 
 def _here_and_elsewhere(

@@ -126,6 +126,10 @@ def test_a_search_says_who_found_what_and_keeps_to_its_policy(
     assert first["document_id"] == "bridge"
     assert first["channels"].keys() == {"dense", "lexical"}
     assert first["reranked"] is None
+    assert first["bearing"] is None
+    reread = command(*base, "--json").envelope["result"][0]
+    assert 0 < reread["bearing"] < 1
+    assert f"bears on it {reread['bearing']:.1%}" in " ".join(command(*base).out.split())
     picture = command(
         "index", "search", "--image", photographs / "00.jpg", "--index", index, *tiny, "--json"
     )

@@ -10,7 +10,7 @@ from factcheck.encoders.bearing import Bearing
 def drawn(count: int, seed: int) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray]:
     """Claims of one to five passages whose likeliest says whether evidence is among them."""
     rng = np.random.default_rng(seed)
-    truth = Bearing(bias=-3.0, relevance=0.8, cosine=4.0)
+    truth = Bearing(bias=-3.0, relevance=0.8, cosine=4.0, search_sha256="")
     sizes = rng.integers(1, 6, count)
     relevances = [rng.normal(0, 2, size) for size in sizes]
     cosines = [rng.uniform(0, 1, size) for size in sizes]
@@ -22,7 +22,7 @@ def drawn(count: int, seed: int) -> tuple[list[np.ndarray], list[np.ndarray], np
 
 def test_the_fit_finds_what_decides() -> None:
     relevances, cosines, found = drawn(6000, seed=0)
-    fitted = Bearing.fit(relevances, cosines, found, np.ones(len(found)))
+    fitted = Bearing.fit(relevances, cosines, found, np.ones(len(found)), "")
     assert fitted.relevance == pytest.approx(0.8, abs=0.1)
     assert fitted.cosine == pytest.approx(4.0, abs=0.5)
     assert fitted.bias == pytest.approx(-3.0, abs=0.4)
@@ -30,8 +30,8 @@ def test_the_fit_finds_what_decides() -> None:
 
 def test_what_counts_more_is_taken_to_be_commoner() -> None:
     relevances, cosines, found = drawn(2000, seed=1)
-    even = Bearing.fit(relevances, cosines, found, np.ones(len(found)))
-    weighed = Bearing.fit(relevances, cosines, found, np.where(found, 4.0, 1.0))
+    even = Bearing.fit(relevances, cosines, found, np.ones(len(found)), "")
+    weighed = Bearing.fit(relevances, cosines, found, np.where(found, 4.0, 1.0), "")
     odds = [
         np.log(p / (1 - p))
         for p in (one.probabilities(np.array([0.0]), np.array([0.5]))[0] for one in (even, weighed))
@@ -42,7 +42,7 @@ def test_what_counts_more_is_taken_to_be_commoner() -> None:
 def test_claims_told_apart_perfectly_ask_for_finite_weights() -> None:
     found = np.arange(20) < 10
     relevances = [np.array([5.0 if one else -5.0]) for one in found]
-    fitted = Bearing.fit(relevances, [np.array([0.5])] * 20, found, np.ones(20))
+    fitted = Bearing.fit(relevances, [np.array([0.5])] * 20, found, np.ones(20), "")
     likely = fitted.probabilities(np.array([5.0, -5.0]), np.array([0.5, 0.5]))
     assert likely[0] > 0.99
     assert likely[1] < 0.01
@@ -51,6 +51,6 @@ def test_claims_told_apart_perfectly_ask_for_finite_weights() -> None:
 
 def test_what_says_more_never_makes_it_less_likely() -> None:
     with pytest.raises(ValidationError, match="greater than or equal to 0"):
-        Bearing(bias=0.0, relevance=-1.0, cosine=1.0)
+        Bearing(bias=0.0, relevance=-1.0, cosine=1.0, search_sha256="")
     with pytest.raises(ValidationError, match="less than or equal to 100"):
-        Bearing(bias=1e9, relevance=1.0, cosine=1.0)
+        Bearing(bias=1e9, relevance=1.0, cosine=1.0, search_sha256="")

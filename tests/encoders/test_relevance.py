@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from factcheck.encoders import Encoders, EncodingCache, TextEncoder
 from factcheck.encoders.relation import RelationEncoder
 from factcheck.encoders.relevance import Relevance, RelevanceNetwork
-from factcheck.errors import InvalidInputError, MissingResourceError, UsageError
+from factcheck.errors import InvalidInputError, MissingResourceError, RunError, UsageError
 
 PAIRS = [
     ("The bridge was closed in 1999.", "In 1999 the bridge was closed for repairs."),
@@ -115,10 +115,34 @@ def test_what_does_not_tell_whether_anything_bears_on_a_claim_says_nothing_of_it
     path.write_text(json.dumps(said))
     plain = RelationEncoder.load(str(folder), text_encoder)
     assert plain.relevance is not None
-    assert plain.relevance.sha256 != relevance.sha256
+    # Neither the logits nor an order by them are others for that.
+    assert plain.relevance.sha256 == relevance.sha256
     assert np.isnan(encoders.with_relation(plain).bearings(PAIRS, cosines)).all()
     bare = Encoders(encoders.text, encoders.image)
     assert np.isnan(bare.bearings(PAIRS, cosines)).all()
+
+
+def test_cosines_of_other_encoders_tell_nothing(
+    folder: Path, text_encoder: TextEncoder, encoders: Encoders
+) -> None:
+    path = folder / "relevance.json"
+    said = json.loads(path.read_text())
+    assert said["bearing"]["search_sha256"] == encoders.search_sha256
+    said["bearing"]["search_sha256"] = "0" * 64
+    path.write_text(json.dumps(said))
+    other = encoders.with_relation(RelationEncoder.load(str(folder), text_encoder))
+    assert encoders.bearing is not None
+    assert other.bearing is None
+    assert np.isnan(other.bearings(PAIRS, np.ones(3))).all()
+
+
+def test_weights_that_overflow_tell_no_relevance(folder: Path, text_encoder: TextEncoder) -> None:
+    weights = load_file(folder / "relevance.safetensors")
+    weights["relevance.weight"] = torch.full((1, 384), torch.finfo(torch.float32).max)
+    save_file(weights, folder / "relevance.safetensors")
+    encoder = RelationEncoder.load(str(folder), text_encoder)
+    with pytest.raises(RunError, match="relation: tells relevance in numbers that are not finite"):
+        encoder.relevances(PAIRS)
 
 
 def test_an_encoder_without_it_says_so(
@@ -149,7 +173,7 @@ def test_half_of_it_is_refused(folder: Path, text_encoder: TextEncoder) -> None:
         ({"weights": [1, 2]}, "weights.2: Field required"),
         ({"weights": [1, 2, 3, float("nan")]}, "weights.3: Input should be a finite number"),
         (
-            {"bearing": {"bias": 0, "relevance": -1, "cosine": 1}},
+            {"bearing": {"bias": 0, "relevance": -1, "cosine": 1, "search_sha256": ""}},
             "bearing.relevance: Input should be greater than or equal to 0",
         ),
         ({"colour": "red"}, "colour: Extra inputs are not permitted"),

@@ -48,7 +48,7 @@ def weighed(rng: np.random.Generator, elsewhere: int) -> Weighed:
 
 def test_what_is_found_where_no_evidence_is_does_not_bear_on_a_claim() -> None:
     rng = np.random.default_rng(0)
-    bearing = fit_bearing([weighed(rng, 8) for _ in range(400)], WEIGHTS, 0.5)
+    bearing = fit_bearing([weighed(rng, 8) for _ in range(400)], WEIGHTS, 0.5, "")
     assert bearing is not None
     likely = bearing.probabilities(np.array([3.0, -1.0, 0.0]), np.array([0.7, 0.3, 0.3]))
     assert likely[0] > 0.9
@@ -62,7 +62,7 @@ def test_where_evidence_is_taken_to_be_held_more_often_it_is_likelier() -> None:
     read = [weighed(rng, 8) for _ in range(200)]
     told = []
     for held in (0.5, 0.8):
-        bearing = fit_bearing(read, WEIGHTS, held)
+        bearing = fit_bearing(read, WEIGHTS, held, "")
         assert bearing is not None
         told.append(bearing.probabilities(np.array([0.5]), np.array([0.4]))[0])
     assert told[1] > told[0]
@@ -70,12 +70,12 @@ def test_where_evidence_is_taken_to_be_held_more_often_it_is_likelier() -> None:
 
 def test_claims_looked_for_in_one_way_alone_say_nothing_of_it() -> None:
     rng = np.random.default_rng(2)
-    assert fit_bearing([weighed(rng, 0) for _ in range(20)], WEIGHTS, 0.8) is None
+    assert fit_bearing([weighed(rng, 0) for _ in range(20)], WEIGHTS, 0.8, "") is None
     never = [
         Weighed(one.source, one.claim, [], one.features, [], one.elsewhere)
         for one in (weighed(rng, 8) for _ in range(20))
     ]
-    assert fit_bearing(never, WEIGHTS, 0.8) is None
+    assert fit_bearing(never, WEIGHTS, 0.8, "") is None
 
 
 def test_only_what_a_verdict_would_rest_on_counts() -> None:
@@ -83,6 +83,6 @@ def test_only_what_a_verdict_would_rest_on_counts() -> None:
     features = np.zeros((8, 4))
     features[:, 3] = np.arange(8)[::-1]
     late = Weighed("one", "a claim", [], features, [[6]], features)
-    assert fit_bearing([late] * 10, WEIGHTS, 0.8) is None
+    assert fit_bearing([late] * 10, WEIGHTS, 0.8, "") is None
     early = Weighed("one", "a claim", [], features, [[4]], features)
-    assert fit_bearing([early] * 10, WEIGHTS, 0.8) is not None
+    assert fit_bearing([early] * 10, WEIGHTS, 0.8, "") is not None
