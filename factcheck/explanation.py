@@ -20,6 +20,7 @@ from factcheck.fusion.inputs import FusionInputs, read_relations
 from factcheck.fusion.run import relation_probabilities
 from factcheck.fusion.signals import lexical_signals
 from factcheck.records import (
+    BEARS,
     LABELS,
     Evidence,
     Explanation,
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 
 # From this probability on a passage by itself takes a side.
 _TAKES_A_SIDE = 0.6
-# What bears on the claim less probably than this does not seem to.
-_BEARS = 0.5
 _OF_PASSAGES = ("passages", "signals", "relations", "bearing")
 _OF_A_PICTURE = ("evidence_image_rows", "evidence_ocr", "has_evidence_ocr", "matched_places")
 
@@ -80,6 +79,7 @@ def explain(
     verdict: Verdict,
     inputs: FusionInputs,
     following: FusionInputs | None = None,
+    searched_with: np.ndarray | None = None,
 ) -> Explanation:
     """Explain a verdict.
 
@@ -91,6 +91,7 @@ def explain(
         inputs: The one row of encodings it was given on.
         following: The same row beside the picture of the document that would lead without the
             leading one (`found_evidence.beside_the_next`); None where there is none.
+        searched_with: (D,) the claim's vector for a search; None where the evidence was given.
 
     Returns:
         Its explanation.
@@ -119,7 +120,8 @@ def explain(
     # A lone sentence is all the evidence, and without any there is nothing to ask about.
     if len(sentences) < 2:
         sentences = []
-    variants += _without_sentences(inputs, encoders, claim.text.strip(), sentences, leading)
+    text = claim.text.strip()
+    variants += _without_sentences(inputs, encoders, text, sentences, leading, searched_with)
     names = [*removed, *["the sentence"] * len(sentences)]
     removals = _ask(checkpoint, verdict, variants, names)
     others, without_sentences = removals[: len(removed)], removals[len(removed) :]
@@ -196,15 +198,17 @@ def _without_sentences(
     claim: str,
     sentences: Sequence[_Sentence],
     leading: _Leading,
+    searched_with: np.ndarray | None,
 ) -> list[FusionInputs]:
     """One row for each sentence, without it in any passage; what is changed is read anew."""
     texts = [text for sentence in sentences for text in sentence.passages.values() if text]
     # One that was all of its passage leaves no text to read.
     vectors = encoders.texts(texts) if texts else np.zeros((0, inputs.passages.shape[-1]))
     relations = read_relations(encoders, [claim] * len(texts), [[text] for text in texts], 1)
-    if was_found := not np.isnan(inputs.bearing).all():
-        asked = encoders.queries([claim])[0]
-        bearing = encoders.bearings([(claim, text) for text in texts], vectors @ asked)
+    bearing = np.full(len(texts), np.nan, dtype=np.float32)
+    if searched_with is not None and texts:
+        pairs = [(claim, text) for text in texts]
+        bearing = encoders.bearings(pairs, vectors @ searched_with)
     found = 0
     rows = []
     for sentence in sentences:
@@ -214,8 +218,7 @@ def _without_sentences(
                 changed["passages"][0, place] = vectors[found]
                 changed["signals"][0, place] = lexical_signals(claim, text)
                 changed["relations"][0, place] = relations[found, 0]
-                if was_found:
-                    changed["bearing"][0, place] = bearing[found]
+                changed["bearing"][0, place] = bearing[found]
                 found += 1
         gone = {place for place, text in sentence.passages.items() if not text}
         rows.append(_without_passages(replace(inputs, **changed), gone, leading))
@@ -238,7 +241,7 @@ def _disagreements(evidence: Evidence) -> tuple[tuple[int, int], ...]:
             for number, cited in enumerate(evidence.passages, start=1)
             if cited.relation is not None
             and cited.relation[side] >= _TAKES_A_SIDE
-            and (cited.bearing is None or cited.bearing >= _BEARS)
+            and (cited.bearing is None or cited.bearing >= BEARS)
         ]
 
     return tuple(
@@ -252,8 +255,6 @@ def _missing(claim: Claim, verdict: Verdict, inputs: FusionInputs) -> tuple[str,
     """What a verdict had to do without."""
     evidence = verdict.evidence
     missing = []
-    if evidence.bearing is not None and evidence.bearing < _BEARS:
-        missing.append("Nothing that was found is likely to bear on the claim.")
     if claim.image is None:
         missing.append("The claim came without a picture.")
     elif inputs.claim_image_rows[0] < 0:

@@ -240,11 +240,6 @@ def counted(places: float) -> int | None:
     return None if np.isnan(places) else int(places)
 
 
-def known(probability: float) -> float | None:
-    """A probability as a verdict has it; None where there is none."""
-    return None if np.isnan(probability) else float(probability)
-
-
 def cited_image(image: ImageHit) -> CitedImage:
     """A picture of an index as a verdict cites it."""
     return CitedImage(

@@ -20,13 +20,7 @@ from factcheck.encoders import Encoders, EncodingCache
 from factcheck.errors import InvalidInputError, UsageError
 from factcheck.evidence import EncodedEvidence, Reading, given_evidence
 from factcheck.explanation import explain as explain_verdict
-from factcheck.found_evidence import (
-    FoundEvidence,
-    beside_the_next,
-    counted,
-    found_evidence,
-    known,
-)
+from factcheck.found_evidence import FoundEvidence, beside_the_next, counted, found_evidence
 from factcheck.fusion.abstention import Conformal
 from factcheck.fusion.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
 from factcheck.fusion.inputs import FusionInputs
@@ -257,7 +251,8 @@ class FactChecker:
             if explain:
                 rows = range(len(some))
                 following = [beside_the_next(reading, index, found, row) for row in rows]
-                some = self._explained(asked, some, found.encoded, following)
+                vectors = [query.vector for query in found.queries]
+                some = self._explained(asked, some, found.encoded, following, vectors)
             verdicts += some
             if on_progress is not None:
                 on_progress(len(chunk))
@@ -299,7 +294,8 @@ class FactChecker:
             some = self._verdicts(encoded, None, max_error)
             asked = [claim for claim, _ in chunk]
             if explain:
-                some = self._explained(asked, some, encoded, [None] * len(some))
+                none = [None] * len(some)
+                some = self._explained(asked, some, encoded, none, none)
             verdicts += some
             if on_progress is not None:
                 on_progress(len(chunk))
@@ -323,14 +319,14 @@ class FactChecker:
                     cited
                     if (read := probabilities.passage(row, place)) is None
                     else replace(cited, relation=read[0], weight=read[1]),
-                    bearing=known(encoded.inputs.bearing[row, place]),
+                    bearing=_or_none(encoded.inputs.bearing[row, place]),
                 )
                 for place, cited in enumerate(evidence.passages)
             ]
             evidence = replace(
                 evidence,
                 passages=tuple(passages),
-                bearing=known(probabilities.bearing[row]),
+                bearing=_or_none(probabilities.bearing[row]),
                 image=None
                 if image is None
                 else replace(
@@ -377,6 +373,7 @@ class FactChecker:
         verdicts: Sequence[Verdict],
         encoded: EncodedEvidence,
         following: Sequence[FusionInputs | None],
+        searched_with: Sequence[np.ndarray | None],
     ) -> list[Verdict]:
         """Verdicts with their explanations."""
         return [
@@ -389,6 +386,7 @@ class FactChecker:
                     verdict,
                     encoded.inputs.take(np.array([row])),
                     following[row],
+                    searched_with[row],
                 ),
             )
             for row, (claim, verdict) in enumerate(zip(claims, verdicts, strict=True))
@@ -409,3 +407,8 @@ class FactChecker:
                 "for it (conformal_share)"
             )
         return conformal
+
+
+def _or_none(probability: float) -> float | None:
+    """A probability as a verdict has it; None where nothing tells it."""
+    return None if np.isnan(probability) else float(probability)

@@ -178,6 +178,10 @@ class Found:
     score: float
 
 
+BEARS = 0.5
+"""From this probability on something that was found is taken to bear on the claim."""
+
+
 @dataclass(frozen=True)
 class CitedPassage:
     """A passage that a verdict rests on, with what a reader needs to find it.

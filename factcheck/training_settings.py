@@ -429,6 +429,8 @@ class RelevanceTraining(SearchTraining):
 
     Attributes:
         relation_encoder: The text relation encoder that it stands on: `embedded`, or a folder.
+        text_encoder: What the search is made with: `embedded`, a folder, or the id of a
+            sentence-transformers model on the hub.
         weighed_on: The split whose claims the weights of reranking are fitted on.
         weighed_claims: So many of them of each source.
         held: Part of the claims that are asked about whose evidence an index is taken to hold
@@ -440,6 +442,7 @@ class RelevanceTraining(SearchTraining):
 
     kind: Literal["relevance"]
     relation_encoder: str = "embedded"
+    text_encoder: str = "embedded"
     weighed_on: str
     weighed_claims: int = Field(250, ge=2)
     held: float = Field(0.8, gt=0, lt=1)

@@ -166,14 +166,15 @@ def main() -> None:
             ("what_bears_on_the_claim", checker.encoders),
         )
     }
-    indices, held = {}, set()
+    indices, held, sizes = {}, set(), {}
     for name, share in (("held", "test"), ("not_held", "val")):
         documents = corpus(shares[share], arguments.texts)
         if name == "held":
             held = {normalise(document.text) for document in documents}
         folder = arguments.work / f"{share}.index"
         indices[name] = EvidenceIndex.build(documents, folder, checker.encoders, overwrite=True)
-        tell(f"{share}: {len(documents)} documents, {len(indices[name])} passages")
+        sizes[name] = {"documents": len(documents), "passages": len(indices[name])}
+        tell(f"{share}: {sizes[name]}")
     sources = {**SOURCES, **NOT_TRAINED_ON}
     collected: dict[tuple[str, str, str], Rows] = {}
     for source, members in sources.items():
@@ -187,7 +188,7 @@ def main() -> None:
             rows |= {"truth": whole["truth"], "found": whole["read"]}
             collected[name, way, source] = rows
             tell(f"{source:14} {name:8} {way:24} {measures(rows)}")
-    results: dict[str, Any] = {}
+    results: dict[str, Any] = {"indices": sizes}
     for name, way in itertools.product(indices, ways):
         own = {source: collected[name, way, source] for source in sources}
         own["all"] = joined(list(own.values()))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from factcheck.cli.output import visible
 from factcheck.records import (
+    BEARS,
     CitedImage,
     CitedPassage,
     Claim,
@@ -64,11 +65,9 @@ def in_words(verdict: Verdict) -> str:
             "same picture, and no label is likelier than this one."
         )
     sentence = _TEXTS[verdict.label]
-    if likeliest is TextRelation.INSUFFICIENT and bearing is not None and bearing < 0.5:
-        nothing = "Nothing that was found is likely to bear on the claim"
-        if verdict.label is Label.INSUFFICIENT_MULTIMODAL:
-            return f"{nothing}, although it comes with the same picture."
-        return f"{nothing}."
+    if bearing is not None and bearing < BEARS:
+        # As far as nothing bears on the claim, the text relation is insufficient.
+        sentence = "What was found is not likely to bear on the claim"
     if sentence.endswith("."):
         return sentence
     if verdict.image_relation is None:

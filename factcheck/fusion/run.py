@@ -1,8 +1,10 @@
 """Running a checkpoint over inputs: from encodings to calibrated probabilities.
 
 The head says what evidence says of a claim. Whether what a search found is evidence is another
-question (`encoders.bearing`), and the law of total probability puts both answers together: where
-nothing that was found bears on the claim, what was found is insufficient.
+question (`encoders.bearing`), and a mixture puts both answers together: as far as nothing that was
+found bears on the claim, what was found is insufficient. By the law of total probability that would
+be exact if the head took for granted that it does; a head that has seen unrelated evidence leaves
+such claims open by itself, so the mixture errs on the side of "insufficient".
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """Approximate search of large parts of an index: FAISS's inverted lists and graphs.
 
-Looking at every vector is exact, and quick enough up to `EXACT_UP_TO` passages: 19 ms a query for
+Looking at every vector is exact, and quick enough up to `EXACT_UP_TO` passages: 12 ms a query for
 100,000 vectors of 384 floats on two cores (data/results/index-speed.json). Beyond that a part
 gets an approximate index besides its vectors. What that proposes is measured again against the
 vectors themselves, so that cosines are always exact and only a candidate can be missed; how often

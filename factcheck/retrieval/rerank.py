@@ -76,6 +76,10 @@ class Reranker:
         return list(map(float, self.bearing.probabilities(relevances, cosines)))
 
 
+COSINE, RELEVANCE = 2, 3
+"""The columns of `features` that hold the cosine and the relevance logit."""
+
+
 def features(hits: Sequence[Hit], relevances: np.ndarray) -> np.ndarray:
     """What tells how much the hits of a claim have to say of it.
 

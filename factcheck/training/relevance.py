@@ -100,11 +100,15 @@ def train_relevance(
             f"{folder}: the run stands on this text relation encoder, and would change it"
         )
     accelerator = start_accelerator()
-    begin_run(settings, inputs_of(settings, data), out, accelerator)
-    torch.manual_seed(settings.seed)
     encoders = Encoders.load(
-        relation=settings.relation_encoder, precision="auto" if settings.bfloat16 else "float32"
+        settings.text_encoder,
+        relation=settings.relation_encoder,
+        precision="auto" if settings.bfloat16 else "float32",
     )
+    # What is found decides what is learnt, and cosines what is fitted.
+    inputs = {**inputs_of(settings, data), "search": encoders.search_sha256}
+    begin_run(settings, inputs, out, accelerator)
+    torch.manual_seed(settings.seed)
     relation = encoders.relation
     assert relation is not None
     # One process builds the indices, the others find them.
@@ -152,8 +156,9 @@ def train_relevance(
         # What is weighed and scored is what was written.
         written = RelationEncoder.load(str(folder), encoders.text)
         read = read_validation_claims(weighed, sources, encoders.with_relation(written), report)
+        pools = {name: source.read.pool for name, source in sources.items()}
         weights, bearing, metrics = fit_reranking(
-            settings.held, read, sources, encoders.search_sha256
+            read, pools, settings.held, encoders.search_sha256
         )
         fitted = {"weights": weights, "bearing": bearing}
         save_relevance(folder, config.model_copy(update=fitted), network)

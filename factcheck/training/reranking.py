@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from factcheck.datasets.evidence_pools import EvidencePool
 from factcheck.encoders import Encoders
 from factcheck.encoders.bearing import Bearing
 from factcheck.retrieval import Hit
-from factcheck.retrieval.rerank import features
-from factcheck.settings import SearchSettings
+from factcheck.retrieval.rerank import COSINE, RELEVANCE, features
+from factcheck.settings import FusionHeadSettings, SearchSettings
 from factcheck.training.claim_sources import IndexedSource
 from factcheck.training.evidence_loss import evidence_loss, places_of
 from factcheck.training.loop import OnProgress, counter
@@ -27,7 +28,7 @@ _SHRINKAGE = 1e-3
 RECALL_AT = 5
 """How many documents a search is scored by."""
 
-_READ = 5
+_READ = FusionHeadSettings().passages
 """Passages that a verdict rests on, as many as fusion heads read by default."""
 
 
@@ -41,8 +42,8 @@ class Weighed:
         hits: What was found, in the fused order.
         features: (n, F) of the first of them, which are read.
         right: For each document that is evidence the places of its hits among these.
-        elsewhere: (m, F) of the first hits in the index of another source, which has no evidence of
-            it; m is 0 where there is only one source.
+        elsewhere: (m, F) of the first hits in the index of another source, which is taken to have
+            no evidence of it; m is 0 where there is only one source.
     """
 
     source: str
@@ -87,13 +88,24 @@ def read_validation_claims(
 
 
 def fit_reranking(
-    held: float,
     read: Sequence[Weighed],
-    sources: Mapping[str, IndexedSource],
+    pools: Mapping[str, EvidencePool],
+    held: float,
     search_sha256: str,
 ) -> tuple[tuple[float, ...], Bearing | None, dict[str, Any]]:
-    """What is fitted on all validation claims, and how well each half does by the other's."""
-    fused, reranked = _Recalls(sources), _Recalls(sources)
+    """What is fitted on all validation claims, and how well each half does by the other's.
+
+    Args:
+        read: Validation claims with what is found for them.
+        pools: The evidence of each of their sources.
+        held: As for `fit_bearing`, like the last.
+        search_sha256: See there.
+
+    Returns:
+        (F,) weights of reranking, what tells whether hits bear on a claim, and the metrics of a
+        training run.
+    """
+    fused, reranked = _Recalls(pools), _Recalls(pools)
     told: dict[bool, list[float]] = {True: [], False: []}
     for fitted, scored in ((read[0::2], read[1::2]), (read[1::2], read[0::2])):
         weights = fit_weights([(one.features, one.right) for one in fitted])
@@ -179,7 +191,7 @@ def _first(passages: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 def _columns(passages: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(n,) relevance logits and (n,) cosines of (n, F) features (`retrieval.rerank.features`)."""
-    return passages[:, 3], passages[:, 2]
+    return passages[:, RELEVANCE], passages[:, COSINE]
 
 
 def fit_weights(lists: Sequence[tuple[np.ndarray, Sequence[Sequence[int]]]]) -> np.ndarray:
@@ -218,14 +230,14 @@ def fit_weights(lists: Sequence[tuple[np.ndarray, Sequence[Sequence[int]]]]) -> 
 class _Recalls:
     """Recall of claims' evidence among the first documents, by source."""
 
-    def __init__(self, sources: Mapping[str, IndexedSource]) -> None:
-        self._sources = sources
-        self._of: dict[str, list[float]] = {name: [] for name in sources}
+    def __init__(self, pools: Mapping[str, EvidencePool]) -> None:
+        self._pools = pools
+        self._of: dict[str, list[float]] = {name: [] for name in pools}
 
     def add(self, name: str, claim: str, hits: Sequence[Hit]) -> None:
         """What was found for a claim of a source."""
         found = [hit.document_id for hit in hits]
-        self._of[name].append(self._sources[name].read.pool.recall(claim, found, RECALL_AT))
+        self._of[name].append(self._pools[name].recall(claim, found, RECALL_AT))
 
     def means(self) -> dict[str, float]:
         """Of each source that has claims, and of these sources."""

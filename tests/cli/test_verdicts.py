@@ -117,11 +117,13 @@ def test_what_does_not_bear_on_a_claim_is_said_not_to() -> None:
     }
     evidence = Evidence((passage,), bearing=0.125)
     said = words(Verdict.from_factors(relation, None, evidence, "0" * 64))
-    assert "Nothing that was found is likely to bear on the claim." in said
+    assert "What was found is not likely to bear on the claim." in said
     assert "Found bears on the claim 12.5%" in said
     assert "Contradicts the claim (80.0%), weight 100%, bears on it 12.5%" in said
     said = words(Verdict.from_factors(relation, 0.9, evidence, "0" * 64))
-    assert "likely to bear on the claim, although it comes with the same picture." in said
+    assert "not likely to bear on the claim, although it shows the same picture." in said
+    said = words(Verdict.from_factors(relation, 0.1, evidence, "0" * 64))
+    assert "not likely to bear on the claim, and shows another picture." in said
     surer = replace(evidence, bearing=0.5)
     said = words(Verdict.from_factors(relation, None, surer, "0" * 64))
     assert "The evidence cannot tell whether the claim is true." in said

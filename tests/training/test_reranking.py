@@ -1,9 +1,15 @@
 """What is fitted upon relevance: the order of hits, and whether they bear on a claim."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from factcheck.training.reranking import Weighed, fit_bearing, fit_weights
+from factcheck.datasets.evidence_pools import EvidencePool
+from factcheck.datasets.text_relations import TextRelationRow
+from factcheck.records import Passage, TextRelation
+from factcheck.retrieval import Hit
+from factcheck.training.reranking import Weighed, fit_bearing, fit_reranking, fit_weights
 
 WEIGHTS = np.array([0.0, 0.0, 0.0, 1.0])
 
@@ -38,8 +44,8 @@ def test_claims_that_say_nothing_are_passed_over() -> None:
 
 def weighed(rng: np.random.Generator, elsewhere: int) -> Weighed:
     """A claim whose evidence has a high logit and cosine, and what is found elsewhere low ones."""
-    here = np.zeros((8, 4))
-    here[:, 2:] = rng.normal((0.3, -1), (0.1, 1), (8, 2))
+    here = np.zeros((5, 4))
+    here[:, 2:] = rng.normal((0.3, -1), (0.1, 1), (5, 2))
     here[2, 2:] = rng.normal((0.7, 3), (0.1, 1))
     others = np.zeros((elsewhere, 4))
     others[:, 2:] = rng.normal((0.3, -1), (0.1, 1), (elsewhere, 2))
@@ -55,6 +61,23 @@ def test_what_is_found_where_no_evidence_is_does_not_bear_on_a_claim() -> None:
     assert likely[1] < 0.1
     assert bearing.relevance > 0.1
     assert bearing.cosine > 0.1
+
+
+def test_each_half_is_scored_by_what_the_other_taught() -> None:
+    rng = np.random.default_rng(4)
+    hits = [Hit(row, Passage(f"d{row}", 0, 1, "x"), 0.5) for row in range(5)]
+    read = []
+    for place in range(400):
+        one = weighed(rng, 8)
+        if place % 2:
+            # What tells evidence in one half tells what is none in the other.
+            one.features[:, 2:] *= -1
+            one.elsewhere[:, 2:] = 5 - one.elsewhere[:, 2:]
+        read.append(replace(one, hits=hits))
+    row = TextRelationRow("1", "one", "a claim", ("A text.",), TextRelation.SUPPORT, "sentence")
+    _, _, metrics = fit_reranking(read, {"one": EvidencePool([row])}, 0.5, "")
+    told = metrics["mean_bearing"]
+    assert told["evidence_found"] < told["none_found"]
 
 
 def test_where_evidence_is_taken_to_be_held_more_often_it_is_likelier() -> None:
@@ -82,7 +105,7 @@ def test_only_what_a_verdict_would_rest_on_counts() -> None:
     # Evidence that comes after the first five passages was not found.
     features = np.zeros((8, 4))
     features[:, 3] = np.arange(8)[::-1]
-    late = Weighed("one", "a claim", [], features, [[6]], features)
+    late = Weighed("one", "a claim", [], features, [[5]], features)
     assert fit_bearing([late] * 10, WEIGHTS, 0.8, "") is None
     early = Weighed("one", "a claim", [], features, [[4]], features)
     assert fit_bearing([early] * 10, WEIGHTS, 0.8, "") is not None
