@@ -16,7 +16,6 @@ may speak of a claim as well cannot be told from the pairs, and counts as wrong.
 
 import argparse
 import itertools
-import sys
 from collections.abc import Mapping, Sequence
 from copy import copy
 from pathlib import Path
@@ -24,7 +23,7 @@ from random import Random
 from typing import Any
 
 import numpy as np
-from measure_retrieval import NOT_TRAINED_ON, SOURCES
+from measure_retrieval import NOT_TRAINED_ON, SOURCES, tell
 from results import origin, write_results
 
 from factcheck import Claim, Document, EvidenceIndex, FactChecker
@@ -205,12 +204,6 @@ def main() -> None:
     tell(str({key: results[key] for key in ("roc_auc_of_bearing", "mean_bearing")}))
     data = {"texts": "text/train.jsonl.gz", "fitted_on": ", ".join(SOURCES)}
     write_results(arguments.out, {**origin(data), **results})
-
-
-def tell(line: str) -> None:
-    """Write a line of progress."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -20,6 +20,9 @@ from factcheck.settings import Settings
 _Bias = Annotated[float, Field(ge=-100, le=100)]
 _Weight = Annotated[float, Field(ge=0, le=100)]
 
+_SHRINKAGE = 1e-4
+"""Of both weights: claims that are told apart perfectly ask for weights without bound."""
+
 
 class Bearing(Settings):
     """Logistic regression that tells evidence from what merely is the nearest.
@@ -109,7 +112,3 @@ class Bearing(Settings):
         ).x
         bias, relevance, cosine = (round(float(value), 3) for value in best)
         return cls(bias=bias, relevance=relevance, cosine=cosine, search_sha256=search_sha256)
-
-
-_SHRINKAGE = 1e-4
-"""Of both weights: claims that are told apart perfectly ask for weights without bound."""

@@ -249,9 +249,10 @@ class Encoders:
         Returns:
             (N,) float32 probabilities (`encoders.bearing`); NaN where nothing here tells them.
         """
-        if self.bearing is None:
+        bearing = self.bearing
+        if bearing is None:
             return np.full(len(pairs), np.nan, dtype=np.float32)
-        return self.bearing.probabilities(self.relevances(pairs), cosines).astype(np.float32)
+        return bearing.probabilities(self.relevances(pairs), cosines).astype(np.float32)
 
     @property
     def bearing(self) -> Bearing | None:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 from factcheck.datasets import read_text_relations, split_texts
 from factcheck.datasets.evidence_pools import EvidencePool
+from factcheck.encoders import Encoders
 from factcheck.errors import InvalidInputError
 from factcheck.records import Claim
 from factcheck.retrieval import EvidenceIndex, Hit
 from factcheck.settings import SearchSettings
+from factcheck.training.loop import OnProgress
 from factcheck.training_settings import SearchTraining
 
 _ASKED_AT_ONCE = 256
@@ -80,3 +82,42 @@ class IndexedSource:
         """For each hit the id of its document, if that is evidence of the claim, or None."""
         relevant = self.read.pool.relevant[claim]
         return [hit.document_id if hit.document_id in relevant else None for hit in hits]
+
+
+def index_sources(
+    settings: SearchTraining,
+    data: Path,
+    folder: Path,
+    encoders: Encoders,
+    builds: bool,
+    report: OnProgress,
+) -> dict[str, IndexedSource]:
+    """The sources of a training by name, with their indices.
+
+    Args:
+        settings: The training.
+        data: The folder that its files are named relative to.
+        folder: Where the indices lie.
+        encoders: What they are searched with.
+        builds: Whether they are built anew; else those that are there are opened.
+        report: Told how far building is.
+
+    Raises:
+        MissingResourceError: A file cannot be read, or an index is not there.
+        InvalidInputError: As `read_sources`, or an index is of other encoders.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    found = {}
+    for name, read in read_sources(settings, data).items():
+        if builds:
+            index = EvidenceIndex.build(
+                read.pool.documents,
+                folder / name,
+                encoders,
+                overwrite=True,
+                on_progress=lambda stage, done, total: report(stage, done, total or 0, {}),
+            )
+        else:
+            index = EvidenceIndex.open(folder / name, encoders)
+        found[name] = IndexedSource(read, index)
+    return found

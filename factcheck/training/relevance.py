@@ -24,8 +24,7 @@ from factcheck.encoders.precision import has_bfloat16
 from factcheck.encoders.relation import RelationEncoder, folder_of, tokenise
 from factcheck.encoders.relevance import RelevanceConfig, RelevanceNetwork, save_relevance
 from factcheck.errors import InvalidInputError, UsageError
-from factcheck.retrieval import EvidenceIndex
-from factcheck.training.claim_sources import IndexedSource, read_sources
+from factcheck.training.claim_sources import IndexedSource, index_sources
 from factcheck.training.evidence_loss import evidence_loss, places_of
 from factcheck.training.inputs import inputs_of
 from factcheck.training.loop import (
@@ -38,7 +37,11 @@ from factcheck.training.loop import (
     start_accelerator,
     write_metrics,
 )
-from factcheck.training.reranking import fit_reranking, read_validation_claims
+from factcheck.training.reranking import (
+    fit_reranking,
+    read_validation_claims,
+    validation_claims,
+)
 from factcheck.training_settings import RelevanceTraining
 
 if TYPE_CHECKING:
@@ -114,15 +117,15 @@ def train_relevance(
     # One process builds the indices, the others find them.
     with accelerator.main_process_first():
         builds = accelerator.is_main_process
-        sources = _sources(settings, data, out / "indices", encoders, builds, report)
+        sources = index_sources(settings, data, out / "indices", encoders, builds, report)
     epochs = [_draw(settings, sources, epoch, report) for epoch in range(settings.epochs)]
     if not epochs[0]:
         raise InvalidInputError(
             f"{', '.join(str(data / path) for path in settings.text)}: no claim of the sources "
             "named whose evidence a search finds among other texts"
         )
-    weighed = {name: _weighed_claims(settings, source) for name, source in sources.items()}
-    if sum(map(len, weighed.values())) < 2:
+    asked = validation_claims(settings, sources)
+    if sum(map(len, asked.values())) < 2:
         raise InvalidInputError(
             f"weighed_on: {settings.weighed_on} has fewer than two claims of the sources named, "
             "too few to fit the weights of reranking"
@@ -155,7 +158,7 @@ def train_relevance(
         save_relevance(folder, config, network)
         # What is weighed and scored is what was written.
         written = RelationEncoder.load(str(folder), encoders.text)
-        read = read_validation_claims(weighed, sources, encoders.with_relation(written), report)
+        read = read_validation_claims(asked, sources, encoders.with_relation(written), report)
         pools = {name: source.read.pool for name, source in sources.items()}
         weights, bearing, metrics = fit_reranking(
             read, pools, settings.held, encoders.search_sha256
@@ -217,32 +220,6 @@ def choice_loss(
     return torch.stack(losses).sum()
 
 
-def _sources(
-    settings: RelevanceTraining,
-    data: Path,
-    folder: Path,
-    encoders: Encoders,
-    builds: bool,
-    report: OnProgress,
-) -> dict[str, IndexedSource]:
-    """The sources by name; their indices are built anew, or those that are there are opened."""
-    folder.mkdir(parents=True, exist_ok=True)
-    found = {}
-    for name, read in read_sources(settings, data).items():
-        if builds:
-            index = EvidenceIndex.build(
-                read.pool.documents,
-                folder / name,
-                encoders,
-                overwrite=True,
-                on_progress=lambda stage, done, total: report(stage, done, total or 0, {}),
-            )
-        else:
-            index = EvidenceIndex.open(folder / name, encoders)
-        found[name] = IndexedSource(read, index)
-    return found
-
-
 def _draw(
     settings: RelevanceTraining,
     sources: Mapping[str, IndexedSource],
@@ -289,8 +266,3 @@ def choose(
     rest = bad[len(first) :]
     chosen = [*good, *first, *rng.sample(rest, min(len(rest), room - len(first)))]
     return Choice(claim, tuple(text for text, _ in chosen), tuple(own for _, own in chosen))
-
-
-def _weighed_claims(settings: RelevanceTraining, source: IndexedSource) -> list[str]:
-    """The claims of a source that the weights of reranking are fitted on."""
-    return source.read.draw([settings.weighed_on], settings.weighed_claims, settings.seed)

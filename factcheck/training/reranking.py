@@ -21,6 +21,7 @@ from factcheck.settings import FusionHeadSettings, SearchSettings
 from factcheck.training.claim_sources import IndexedSource
 from factcheck.training.evidence_loss import evidence_loss, places_of
 from factcheck.training.loop import OnProgress, counter
+from factcheck.training_settings import RelevanceTraining
 
 _SHRINKAGE = 1e-3
 """Of the weights of reranking."""
@@ -54,13 +55,31 @@ class Weighed:
     elsewhere: np.ndarray
 
 
+def validation_claims(
+    settings: RelevanceTraining, sources: Mapping[str, IndexedSource]
+) -> dict[str, list[str]]:
+    """The claims of each source that the weights are fitted on."""
+    count, seed = settings.weighed_claims, settings.seed
+    return {
+        name: source.read.draw([settings.weighed_on], count, seed)
+        for name, source in sources.items()
+    }
+
+
 def read_validation_claims(
-    weighed: Mapping[str, Sequence[str]],
+    asked: Mapping[str, Sequence[str]],
     sources: Mapping[str, IndexedSource],
     encoders: Encoders,
     report: OnProgress,
 ) -> list[Weighed]:
-    """What is found for the validation claims, and what is where there is nothing to be found."""
+    """What is found for claims, and what is found for them where there is no evidence of theirs.
+
+    Args:
+        asked: Claims of each source.
+        sources: The sources; claims of each are also looked for in the index of the next.
+        encoders: What tells relevance.
+        report: Told how many claims are done.
+    """
     count = counter(report, "weigh")
     depth = SearchSettings().rerank
     names = list(sources)
@@ -71,7 +90,7 @@ def read_validation_claims(
 
     found = []
     for name, source in sources.items():
-        claims = weighed[name]
+        claims = asked[name]
         another = names[(names.index(name) + 1) % len(names)]
         elsewhere: list[list[Hit]] = [[] for _ in claims]
         if another != name:
@@ -111,7 +130,7 @@ def fit_reranking(
         weights = fit_weights([(one.features, one.right) for one in fitted])
         bearing = fit_bearing(fitted, weights, held, search_sha256)
         for one in scored:
-            order = np.argsort(-(one.features @ weights), kind="stable")
+            order = _order(one.features, weights)
             fused.add(one.source, one.claim, one.hits)
             first = [one.hits[i] for i in order]
             reranked.add(one.source, one.claim, [*first, *one.hits[len(order) :]])
@@ -176,16 +195,16 @@ def _here_and_elsewhere(
     """
     here, elsewhere = [], []
     for one in read:
-        order = _first(one.features, weights)
+        order = _order(one.features, weights)[:_READ]
         here.append((one.features[order], any(i in order for own in one.right for i in own)))
         if len(one.elsewhere):
-            elsewhere.append((one.elsewhere[_first(one.elsewhere, weights)], False))
+            elsewhere.append((one.elsewhere[_order(one.elsewhere, weights)[:_READ]], False))
     return [*here, *elsewhere]
 
 
-def _first(passages: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The places of the first passages as reranking has them."""
-    order: np.ndarray = np.argsort(-(passages @ weights), kind="stable")[:_READ]
+def _order(passages: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(n,) places of (n, F) passages in the order that reranking puts them in."""
+    order: np.ndarray = np.argsort(-(passages @ weights), kind="stable")
     return order
 
 
