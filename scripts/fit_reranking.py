@@ -5,9 +5,8 @@
 `factcheck train configs/relevance.yaml` ends with the same: the weights of reranking and what tells
 whether hits bear on a claim, fitted on validation claims, and how well each half of these does by
 the other's. Here it is done for what ships, as it is needed when claims are searched with another
-vector. The weights in the package were fitted in float32 and rounded, those of bearing beside them
-in the format of this file; the result says what ships, too. Indices that are in the folder already
-are opened.
+vector; the result says what ships, too, which was fitted by the same functions and differs in the
+last digit. Indices and readings that are in the folder already are not made again.
 """
 
 import argparse
