@@ -5,8 +5,9 @@
 `factcheck train configs/relevance.yaml` ends with the same: the weights of reranking and what tells
 whether hits bear on a claim, fitted on validation claims, and how well each half of these does by
 the other's. Here it is done for what ships, as it is needed when claims are searched with another
-vector; the result says what ships, too, which was fitted by the same functions and differs in the
-last digit. Indices and readings that are in the folder already are not made again.
+vector. The result says what ships, too, which was fitted by the same functions in float32 and so
+is not the same to the last digits. Indices and readings that are in the folder already are not made
+again.
 """
 
 import argparse
